@@ -1,0 +1,136 @@
+// The sink contract: a place that must hold fresh credentials. It can name its exact slots, make them hold a
+// credential, and may be able to read them or to prove beforehand that a delivery would be let in.
+// A sink never logs, retries or reads the environment; what it may use of the world comes in as `SinkDeps`.
+import * as v from "valibot"
+import type { Clock } from "./clock.ts"
+import type { Credential, Secret } from "./credential.ts"
+import type { DeliveryError } from "./errors.ts"
+import type { Registry } from "./registry.ts"
+
+/** One slot of a sink for one registry: a connection id, a parameter name, an `auths` key. */
+export type Target = {
+  readonly registry: Registry
+  /** The slot as the sink knows it, unique within the sink for this place. */
+  readonly slot: string
+  /** Place and slot for people, plans, logs and duplicate detection: two targets are one if these are equal. */
+  readonly name: string
+}
+
+/** One credential to one target. */
+export type Delivery = { readonly target: Target; readonly credential: Credential }
+
+/** What became of one delivery. `expiresAt` is what the target holds now, undefined where that is not known. */
+export type DeliveryResult =
+  | {
+      readonly outcome: "delivered" | "unchanged"
+      readonly expiresAt: number | undefined
+      /** What the person should know although it worked. */
+      readonly warning?: string
+    }
+  | { readonly outcome: "failed"; readonly error: DeliveryError }
+
+/** What a target holds now. */
+export type Held =
+  | { readonly state: "missing" }
+  | {
+      readonly state: "held"
+      /** Undefined where the login does not tell. */
+      readonly expiresAt: number | undefined
+      /** Why it is not what we would write, password aside: `host is https://…`; absent where all is right. */
+      readonly differs?: string
+    }
+  | { readonly state: "unreadable"; readonly error: DeliveryError }
+
+/** One thing that `check` found; `fix` says what to do about it. */
+export type Finding = {
+  readonly level: "ok" | "warning" | "error"
+  readonly subject: string
+  readonly message: string
+  readonly fix?: string
+}
+
+/** A configured sink. Every call connects, works and disconnects: no pool, no state between calls. */
+export type Sink = {
+  readonly type: string
+  /** Names the slots for a registry. Stable, distinct, never secret, no I/O. */
+  targets(registry: Registry): readonly Target[]
+  /**
+   * Makes each target hold its credential and returns a result for each, in order. Idempotent and durable when it
+   * resolves; touches only its own slots; one that cannot be written fails alone. Leaves a stored login that expires
+   * later alone. Throws a DeliveryError only where no slot could be reached at all.
+   */
+  deliver(deliveries: readonly Delivery[], signal: AbortSignal): Promise<readonly DeliveryResult[]>
+  /** What each target holds now, in order. Changes nothing. */
+  read?(targets: readonly Target[], signal: AbortSignal): Promise<readonly Held[]>
+  /** Whether `deliver` would be let in. Changes nothing. */
+  check?(targets: readonly Target[], signal: AbortSignal): Promise<readonly Finding[]>
+}
+
+/** What a sink may use of the world. */
+export type SinkDeps = {
+  readonly env: Readonly<Record<string, string | undefined>>
+  readonly clock: Clock
+  /** The user's home directory, undefined where there is none. */
+  readonly home: string | undefined
+  /** The effective user id, undefined where the platform has none. */
+  readonly uid: number | undefined
+  /** What `env:NAME`, `file:PATH` or `credential:NAME` refers to now; any other text is the secret itself. */
+  secret(reference: string): Promise<Secret>
+}
+
+/** Options of a sink: strict, each key with a description that help, `sinks` and README use. */
+// biome-ignore lint/suspicious/noExplicitAny: the only type valibot's own signatures accept for "any entries".
+type OptionsSchema = v.StrictObjectSchema<any, undefined>
+
+/** A kind of sink, as the list in `sinks/index.ts` holds it. Creating a sink does no I/O. */
+export type SinkKind<Schema extends OptionsSchema = OptionsSchema> = {
+  readonly type: string
+  /** One line for `sinks` and the README. */
+  readonly summary: string
+  /** The least permissions a delivery needs, one a line. */
+  readonly permissions: readonly string[]
+  readonly options: Schema
+  create(options: v.InferOutput<Schema>, deps: SinkDeps): Sink
+}
+
+/** Gives a kind of sink its types; the list holds them without the option types. */
+export function defineSink<const Schema extends OptionsSchema>(kind: SinkKind<Schema>): SinkKind {
+  return kind as unknown as SinkKind
+}
+
+/** Schema of a text option. */
+export function textOption(description: string) {
+  return v.pipe(v.string(), v.nonEmpty("must not be empty"), v.description(description))
+}
+
+/** Schema of a yes-or-no option: a boolean in the config file, `true` or `false` on the command line. */
+export function flagOption(description: string) {
+  return v.pipe(
+    v.union(
+      [
+        v.boolean(),
+        v.pipe(
+          v.picklist(["true", "false"]),
+          v.transform((text) => text === "true"),
+        ),
+      ],
+      "must be true or false",
+    ),
+    v.description(description),
+  )
+}
+
+/** Schema of an option that takes one text or a list of them (on the command line: the key repeated). */
+export function listOption(description: string) {
+  const text = v.pipe(v.string(), v.nonEmpty("must not be empty"))
+  return v.pipe(
+    v.union([
+      v.pipe(
+        text,
+        v.transform((one) => [one]),
+      ),
+      v.pipe(v.array(text), v.minLength(1, "must not be empty")),
+    ]),
+    v.description(description),
+  )
+}
