@@ -1,0 +1,280 @@
+// The promises of the sink contract, each with its proof. A proof knows nothing of the place but what the rig lets
+// it see, and looks at the place through the rig, never through the sink that it tests.
+import { expect } from "bun:test"
+import { fileURLToPath } from "node:url"
+import * as v from "valibot"
+import type { Credential } from "../../src/credential.ts"
+import type { Sink } from "../../src/sink.ts"
+import { credentialWith, makeCredential } from "./credentials.ts"
+import { textOf } from "./secrets.ts"
+import {
+  deliver,
+  expectExpiry,
+  expectFailure,
+  expectNoSecret,
+  expectStored,
+  failuresOf,
+  hook,
+  make,
+  outcomes,
+  seconds,
+  settle,
+} from "./sink-expectations.ts"
+import type { SinkRig, SinkSuite } from "./sink-suite.ts"
+import { calm, hours, manyRegistries, NOW, onlyTarget, REGISTRY, ZERO_REGISTRY } from "./sinks.ts"
+
+type Proof = (rig: SinkRig, suite: SinkSuite) => Promise<void>
+
+const fresh = (registry = REGISTRY) => makeCredential({ registry, expiresAt: NOW + hours(12) })
+const older = (registry = REGISTRY) => makeCredential({ registry, expiresAt: NOW + hours(5) })
+
+const AWKWARD_PASSWORDS: Readonly<Record<string, string>> = {
+  colons: "a:b::c:",
+  quotes: `it's "quoted" \`so\``,
+  percents: "100% %s %(name)s %41 %%",
+  backslashes: "C:\\new\\table\\\\ \\u0041 \\0",
+  unicode: "pässwörd ✓ 密码 🔑 é",
+  controls: "tab\tand\nnewline",
+  templates: `$HOME \${HOME} {account} {{ x }} #{y} $$ $1 ?`,
+  "4 kB": `${"0123456789abcdef".repeat(256)}==`,
+}
+
+/** Every promise and its proof; a sink's test declares by these sentences what its place cannot do. */
+export const proofs = {
+  "gives a fresh target the exact values": async (rig, suite) => {
+    const sink = make(rig, suite)
+    const credential = fresh()
+    const results = await deliver(sink, [credential])
+    expect(results.map((result) => result.outcome)).toEqual(["delivered"])
+    expectExpiry(results[0], credential.expiresAt)
+    await expectStored(rig, sink, credential)
+  },
+
+  "replaces an older credential with a newer one": async (rig, suite) => {
+    const sink = make(rig, suite)
+    await deliver(sink, [older()])
+    const newer = fresh()
+    expect(await outcomes(sink, [newer])).toEqual(["delivered"])
+    await expectStored(rig, sink, newer)
+  },
+
+  "does not replace a newer credential with an older one": async (rig, suite) => {
+    const sink = make(rig, suite)
+    const newer = fresh()
+    await deliver(sink, [newer])
+    const before = await rig.snapshot()
+    const results = await deliver(sink, [older()])
+    expect(results.map((result) => result.outcome)).toEqual(["unchanged"])
+    expectExpiry(results[0], newer.expiresAt)
+    expect(await rig.snapshot()).toEqual(before)
+  },
+
+  "writes a credential that expires at the same second but has other bytes": async (rig, suite) => {
+    const sink = make(rig, suite)
+    await deliver(sink, [fresh()])
+    const twin = fresh()
+    expect(await outcomes(sink, [twin])).toEqual(["delivered"])
+    await expectStored(rig, sink, twin)
+  },
+
+  "does not believe a stored expiry of more than 13 hours ahead": async (rig, suite) => {
+    const sink = make(rig, suite)
+    await deliver(sink, [makeCredential({ registry: REGISTRY, expiresAt: NOW + hours(14) })])
+    const credential = fresh()
+    expect(await outcomes(sink, [credential])).toEqual(["delivered"])
+    await expectStored(rig, sink, credential)
+  },
+
+  "changes nothing when the same is delivered twice": async (rig, suite) => {
+    const sink = make(rig, suite)
+    const credentials = [fresh(), fresh(ZERO_REGISTRY)]
+    await deliver(sink, credentials)
+    const before = await rig.snapshot()
+    const results = await deliver(make(rig, suite), credentials)
+    expect(results.map((result) => result.outcome)).toEqual(["unchanged", "unchanged"])
+    expectExpiry(results[0], NOW + hours(12))
+    expect(await rig.snapshot()).toEqual(before)
+  },
+
+  "leaves its neighbours untouched, byte for byte": async (rig, suite) => {
+    const sink = make(rig, suite)
+    await hook(rig, "seedNeighbours")()
+    const neighbours = hook(rig, "neighbours")
+    const before = await neighbours()
+    const beside = fresh(ZERO_REGISTRY)
+    await deliver(sink, [older(), beside])
+    expect(await neighbours()).toEqual(before)
+    await deliver(sink, [fresh()])
+    expect(await neighbours()).toEqual(before)
+    await expectStored(rig, sink, beside)
+  },
+
+  "delivers awkward passwords exactly": async (rig, suite) => {
+    const sink = make(rig, suite)
+    for (const password of Object.values(AWKWARD_PASSWORDS)) {
+      const credential = credentialWith({ registry: REGISTRY, expiresAt: NOW + hours(12), password })
+      expect([password, await outcomes(sink, [credential])]).toEqual([password, ["delivered"]])
+      await expectStored(rig, sink, credential)
+    }
+  },
+
+  "keeps the leading zero of an account id": async (rig, suite) => {
+    const sink = make(rig, suite)
+    const credential = fresh(ZERO_REGISTRY)
+    await deliver(sink, [credential])
+    await expectStored(rig, sink, credential)
+    expect((await rig.stored(onlyTarget(sink, ZERO_REGISTRY)))?.host).toStartWith("012345678901.")
+  },
+
+  "delivers to 500 registries at once": async (rig, suite) => {
+    const sink = make(rig, suite)
+    const credentials = manyRegistries(500).map(fresh)
+    const results = await deliver(sink, credentials)
+    expect(results.filter((result) => result.outcome === "delivered").length).toBe(500)
+    for (const index of [0, 1, 99, 100, 250, 498, 499])
+      await expectStored(rig, sink, credentials[index] as Credential)
+    expect(new Set(await outcomes(sink, credentials))).toEqual(new Set(["unchanged"]))
+  },
+
+  "fails one slot alone where only that one cannot be written": async (rig, suite) => {
+    const sink = make(rig, suite)
+    await hook(rig, "spoil")(onlyTarget(sink, ZERO_REGISTRY))
+    const spoilt = await rig.stored(onlyTarget(sink, ZERO_REGISTRY))
+    const credentials = [fresh(), fresh(ZERO_REGISTRY), fresh(manyRegistries(1)[0])]
+    const results = await deliver(sink, credentials)
+    expect(results.map((result) => result.outcome)).toEqual(["delivered", "failed", "delivered"])
+    expectFailure(results[1], sink, onlyTarget(sink, ZERO_REGISTRY), { retryable: false })
+    expect(await rig.stored(onlyTarget(sink, ZERO_REGISTRY))).toEqual(spoilt)
+    for (const index of [0, 2]) await expectStored(rig, sink, credentials[index] as Credential)
+  },
+
+  "names targets that are stable, distinct and secret-free": async (rig, suite) => {
+    const registries = [REGISTRY, ZERO_REGISTRY, ...manyRegistries(500).slice(2)]
+    const targets = registries.flatMap((registry) => make(rig, suite).targets(registry))
+    expect(targets.map((target) => target.registry)).toEqual([...registries])
+    expect(registries.flatMap((registry) => make(rig, suite).targets(registry))).toEqual(targets)
+    for (const key of ["slot", "name"] as const)
+      expect(new Set(targets.map((target) => target[key])).size).toBe(registries.length)
+    expectNoSecret(textOf(targets), rig, [])
+  },
+
+  "changes nothing when the signal is aborted": async (rig, suite) => {
+    const sink = make(rig, suite)
+    const old = older()
+    await deliver(sink, [old])
+    const before = await rig.snapshot()
+    const credential = fresh()
+    const results = await settle(sink, [credential], AbortSignal.abort(new Error("stop")))
+    expect(failuresOf(results).length).toBe(1)
+    expect(await rig.snapshot()).toEqual(before)
+    // Stopped somewhere on the way, it is one or the other.
+    for (const delayMs of [0, 1, 2, 4, 8]) {
+      await settle(sink, [credential], AbortSignal.timeout(delayMs))
+      const stored = await rig.stored(onlyTarget(sink, REGISTRY))
+      expect([old, credential].map((one) => one.password.reveal())).toContain(stored?.password as string)
+    }
+  },
+
+  "says that a place which does not answer may answer soon, and names it": async (rig, suite) => {
+    const sink = make(rig, suite, await hook(rig, "unreachable")())
+    const results = await settle(sink, [fresh()])
+    expectFailure(results[0], sink, onlyTarget(sink, REGISTRY), { retryable: true })
+  },
+
+  "says that a refusal will not pass by itself, and what to do": async (rig, suite) => {
+    const sink = make(rig, suite, await hook(rig, "refused")())
+    const before = await rig.snapshot()
+    const results = await settle(sink, [fresh()])
+    expectFailure(results[0], sink, onlyTarget(sink, REGISTRY), { retryable: false })
+    expect(await rig.snapshot()).toEqual(before)
+  },
+
+  "leaves the old credential readable when a delivery fails": async (rig, suite) => {
+    const sink = make(rig, suite)
+    const old = older()
+    await deliver(sink, [old])
+    const repair = await hook(rig, "breakDelivery")()
+    const credential = fresh()
+    expect(failuresOf(await settle(sink, [credential])).length).toBe(1)
+    await expectStored(rig, sink, old)
+    await repair()
+    expect(await outcomes(sink, [credential])).toEqual(["delivered"])
+    await expectStored(rig, sink, credential)
+  },
+
+  "reads what a target holds, and until when": async (rig, suite) => {
+    const sink = make(rig, suite)
+    if (!sink.read) throw new Error("the sink cannot read: declare it in `cannot`")
+    const credential = fresh()
+    await deliver(sink, [credential])
+    const targets = [onlyTarget(sink, REGISTRY), onlyTarget(sink, ZERO_REGISTRY)]
+    const [held, missing, ...more] = await sink.read(targets, calm())
+    expect(held?.state === "held" && { ...held, expiresAt: seconds(held.expiresAt) }).toEqual({
+      state: "held",
+      expiresAt: seconds(credential.expiresAt),
+    })
+    expect(missing).toEqual({ state: "missing" })
+    expect(more).toEqual([])
+  },
+
+  "changes nothing when it reads or checks": async (rig, suite) => {
+    const sink = make(rig, suite)
+    if (!sink.check) throw new Error("the sink cannot check: declare it in `cannot`")
+    const targets = [onlyTarget(sink, REGISTRY), onlyTarget(sink, ZERO_REGISTRY)]
+    const empty = await rig.snapshot()
+    const findings = await sink.check(targets, calm())
+    expect(findings.filter((finding) => finding.level === "error")).toEqual([])
+    await sink.read?.(targets, calm())
+    expect(await rig.snapshot()).toEqual(empty)
+    await deliver(sink, [fresh()])
+    const filled = await rig.snapshot()
+    await sink.check(targets, calm())
+    await sink.read?.(targets, calm())
+    expect(await rig.snapshot()).toEqual(filled)
+  },
+
+  "does no I/O while it is created": async (rig, suite) => {
+    const registries = [REGISTRY, ZERO_REGISTRY]
+    const named = registries.flatMap((registry) => make(rig, suite).targets(registry))
+    const root = fileURLToPath(new URL("../..", import.meta.url))
+    // Deno refuses every file but the sources, every socket, variable and program; so whoever tries one, dies.
+    const sources = ["src", "sinks", "node_modules"].map((folder) => root + folder).join(",")
+    const child = Bun.spawnSync([
+      `${root}node_modules/.bin/deno`,
+      ...["run", "--quiet", "--no-prompt", "--no-lock", "--no-remote", `--allow-read=${sources}`],
+      ...[`${root}test/support/create-sink.ts`, suite.file],
+      ...[JSON.stringify(rig.setup.options), JSON.stringify(registries)],
+    ])
+    expect([child.exitCode, child.stderr.toString()]).toEqual([0, ""])
+    expect(JSON.parse(child.stdout.toString())).toEqual(JSON.parse(JSON.stringify(named)))
+  },
+
+  "refuses an unknown option by its path": async (rig, suite) => {
+    expect(v.safeParse(suite.kind.options, rig.setup.options).success).toBe(true)
+    const { issues = [] } = v.safeParse(suite.kind.options, { ...rig.setup.options, colour: "blue" })
+    expect(issues.map((issue) => v.getDotPath(issue))).toEqual(["colour"])
+  },
+
+  "shows no secret in any error, cause, result or finding": async (rig, suite) => {
+    const sink = make(rig, suite)
+    const quoted = { registry: REGISTRY, expiresAt: NOW, password: AWKWARD_PASSWORDS.quotes as string }
+    const credentials = [older(), fresh(), credentialWith(quoted)]
+    const shown: string[] = []
+    const show = async (one: Sink) => {
+      for (const credential of credentials) shown.push(textOf(await settle(one, [credential])))
+      const targets = [onlyTarget(one, REGISTRY)]
+      shown.push(textOf(await one.read?.(targets, calm()).catch((error: unknown) => error)))
+      shown.push(textOf(await one.check?.(targets, calm()).catch((error: unknown) => error)))
+    }
+    await show(sink)
+    for (const setup of [await rig.unreachable?.(), await rig.refused?.()])
+      if (setup) await show(make(rig, suite, setup))
+    const repair = await rig.breakDelivery?.()
+    if (repair) await show(sink)
+    await repair?.()
+    expectNoSecret(shown.join("\n"), rig, credentials)
+  },
+} as const satisfies Record<string, Proof>
+
+/** The sentence of a promise. */
+export type SinkPromise = keyof typeof proofs
