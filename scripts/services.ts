@@ -1,0 +1,85 @@
+// The real servers and programs that tests run against, started side by side, and the variables that name them.
+// What comes from npm, PyPI and Debian stable is required in CI; elsewhere what a machine cannot give is left out
+// with a printed reason. `bun scripts/services.ts` keeps them up for a shell that runs `bun test` again and again.
+import { Unavailable } from "./services/command.ts"
+import { type Ground, openGround } from "./services/ground.ts"
+import { startPostgres } from "./services/postgres.ts"
+import { type Facts, toVariables } from "./services/variables.ts"
+
+type Service = {
+  readonly name: string
+  /** Whether it must be there in CI. */
+  readonly required: boolean
+  /** Provides and starts it; `facts` waits for another service. */
+  start(ground: Ground, facts: (name: string) => Promise<Facts>): Promise<Facts>
+}
+
+const services: readonly Service[] = [{ name: "postgres", required: true, start: startPostgres }]
+
+/** What became of one service. */
+export type Provided = { readonly name: string } & (
+  | { readonly state: "ready" }
+  | { readonly state: "absent" | "failed"; readonly reason: string }
+)
+
+/** The services of one run. */
+export type Services = {
+  readonly provided: readonly Provided[]
+  /** The variables by which test/support/services.ts finds the services, or the reason of their absence. */
+  readonly env: Readonly<Record<string, string>>
+  /** Stops all of them and removes their data. */
+  stop(): Promise<void>
+}
+
+/** Provides and starts all services, prints what became of each; one that fails leaves the others alone. */
+export async function startServices(signal: AbortSignal): Promise<Services> {
+  const ground = await openGround(signal)
+  const started = new Map<string, Promise<Facts>>()
+  const facts = async (name: string) => {
+    const found = await started.get(name)?.catch(() => undefined)
+    if (!found) throw new Unavailable(`${name} is not there`)
+    return found
+  }
+  const env: Record<string, string> = toVariables("tls", ground.tls)
+  const provide = async (service: Service): Promise<Provided> => {
+    const startedAt = performance.now()
+    const starting = service.start(ground, facts)
+    started.set(service.name, starting)
+    const outcome = await starting.then(
+      (found) => {
+        Object.assign(env, toVariables(service.name, found))
+        return { name: service.name, state: "ready" } as const
+      },
+      (error: unknown) => unprovided(service, error),
+    )
+    if (outcome.state !== "ready") Object.assign(env, toVariables(service.name, { absent: outcome.reason }))
+    const seconds = ((performance.now() - startedAt) / 1000).toFixed(1)
+    const remark =
+      outcome.state === "ready" ? `ready after ${seconds} s` : `${outcome.state}: ${outcome.reason}`
+    console.log(`  ${service.name.padEnd(9)} ${remark}`)
+    return outcome
+  }
+  const provided = await Promise.all(services.map(provide))
+  return { provided, env, stop: ground.close }
+}
+
+function unprovided(service: Service, error: unknown): Provided {
+  const reason = error instanceof Error ? error.message : String(error)
+  const excused = service.required ? error instanceof Unavailable && !process.env.CI : true
+  return { name: service.name, state: excused ? "absent" : "failed", reason }
+}
+
+async function keepUp(): Promise<void> {
+  const ending = new AbortController()
+  for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"]) process.once(signal, () => ending.abort())
+  const { env, stop } = await startServices(ending.signal)
+  for (const [name, value] of Object.entries(env))
+    console.log(`export ${name}='${value.replaceAll("'", "'\\''")}'`)
+  console.log("# paste the lines above where `bun test` runs; Ctrl-C here stops the services")
+  const idle = setInterval(() => {}, 60_000)
+  if (!ending.signal.aborted) await new Promise((resolve) => ending.signal.addEventListener("abort", resolve))
+  clearInterval(idle)
+  await stop()
+}
+
+if (import.meta.main) await keepUp()
