@@ -3,6 +3,9 @@
 // with a printed reason. `bun scripts/services.ts` keeps them up for a shell that runs `bun test` again and again.
 import { Unavailable } from "./services/command.ts"
 import { type Ground, openGround } from "./services/ground.ts"
+import { startMariadb } from "./services/mariadb.ts"
+import { startMysql } from "./services/mysql.ts"
+import { startPgbouncer } from "./services/pgbouncer.ts"
 import { startPostgres } from "./services/postgres.ts"
 import { type Facts, toVariables } from "./services/variables.ts"
 
@@ -14,7 +17,16 @@ type Service = {
   start(ground: Ground, facts: (name: string) => Promise<Facts>): Promise<Facts>
 }
 
-const services: readonly Service[] = [{ name: "postgres", required: true, start: startPostgres }]
+const services: readonly Service[] = [
+  { name: "postgres", required: true, start: startPostgres },
+  { name: "mariadb", required: true, start: startMariadb },
+  {
+    name: "pgbouncer",
+    required: true,
+    start: async (ground, facts) => startPgbouncer(ground, (await facts("postgres")).url ?? ""),
+  },
+  { name: "mysql", required: false, start: startMysql },
+]
 
 /** What became of one service. */
 export type Provided = { readonly name: string } & (

@@ -67,13 +67,15 @@ async function runTests(context: Context): Promise<Tally> {
 
 /**
  * What `bun test` counted, from the end of what it printed. Its JUnit report would not do: a file that cannot be
- * imported is missing there. Whatever else made it end with an error counts as one failure.
+ * imported is missing there. Whatever else made it end with an error counts as one
+ * failure, and so does a run that found no test.
  */
 function readSummary(text: string, exitCode: number): Tally {
   const count = (word: string) =>
     Number([...text.matchAll(new RegExp(`^ *(\\d+) ${word}$`, "gm"))].at(-1)?.[1] ?? 0)
-  const failed = count("fail") || (exitCode === 0 ? 0 : 1)
-  return { passed: count("pass"), failed, skipped: count("skip") + count("todo") }
+  const tally = { passed: count("pass"), failed: count("fail"), skipped: count("skip") + count("todo") }
+  const nothingRan = tally.passed + tally.skipped === 0
+  return { ...tally, failed: tally.failed || (exitCode !== 0 || nothingRan ? 1 : 0) }
 }
 
 // What a person's or a machine's own set-up would change about the tests: AWS and ecrelay settings, private

@@ -14,7 +14,8 @@ type RunOptions = {
   readonly signal: AbortSignal
   readonly env?: Readonly<Record<string, string | undefined>>
   readonly input?: string
-  readonly account?: Account | undefined
+  /** The account to run as, in place of ours. */
+  readonly as?: Account | undefined
 }
 
 /** Runs a program to its end and returns what it printed; anything but exit code 0 throws with the last lines. */
@@ -26,7 +27,7 @@ export function run(command: readonly string[], options: RunOptions): Promise<st
       stdio: [options.input === undefined ? "ignore" : "pipe", "pipe", "pipe"],
       signal: options.signal,
       cwd: "/",
-      ...options.account,
+      ...options.as,
     })
     let stdout = ""
     let stderr = ""

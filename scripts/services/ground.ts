@@ -15,12 +15,12 @@ export type TlsFiles = {
   readonly otherCa: string
   readonly serverCertificate: string
   readonly serverKey: string
-  /** A certificate that the servers accept in place of a password, for the user `CERTIFIED_USER`. */
+  /** The client certificate that `CERTIFIED_USER` must show. */
   readonly clientCertificate: string
   readonly clientKey: string
 }
 
-/** The user who logs in with the client certificate. */
+/** The user who must show the client certificate: PostgreSQL takes it for the password, MariaDB and MySQL want both. */
 export const CERTIFIED_USER = "certified"
 /** A user who is let in over TLS only. */
 export const TLS_ONLY_USER = "tls_only"

@@ -31,7 +31,7 @@ export async function startPostgres(ground: Ground) {
       `--pwfile=${passwordFile}`,
       ...["--auth=scram-sha-256", "--encoding=UTF8", "--locale=C", "--no-sync", "--no-instructions"],
     ],
-    ground,
+    { ...ground, as: ground.account },
   )
   await writeFile(join(data, "pg_hba.conf"), ACCESS)
   const port = await freePort()
@@ -41,7 +41,7 @@ export async function startPostgres(ground: Ground) {
     name: "postgres",
     command: [join(bin, "postgres"), "-D", data],
     stopSignal: "SIGQUIT",
-    account: ground.account,
+    as: ground.account,
     answers: () => query(url, "select 1"),
   })
   await query(url, `create role ${TLS_ONLY_USER} superuser login password '${ADMIN}'`)

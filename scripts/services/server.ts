@@ -20,7 +20,8 @@ type ServerPlan = {
   readonly command: readonly string[]
   /** What ends it at once; its data is thrown away. */
   readonly stopSignal: NodeJS.Signals
-  readonly account?: Account | undefined
+  /** The account to run as, in place of ours. */
+  readonly as?: Account | undefined
   readonly env?: Readonly<Record<string, string | undefined>>
   /** Resolves once the server has answered, rejects while it does not yet. */
   answers(): Promise<unknown>
@@ -37,7 +38,7 @@ export async function startServer(ground: Ground, plan: ServerPlan): Promise<voi
     stdio: ["ignore", log.fd, log.fd],
     env: plan.env ?? process.env,
     cwd: ground.folder,
-    ...plan.account,
+    ...plan.as,
   })
   const failed = new Promise<Error>((resolve) => child.once("error", resolve))
   if (child.pid === undefined) throw await failed

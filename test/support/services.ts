@@ -3,6 +3,10 @@
 import { describe, test } from "bun:test"
 import { randomBytes } from "node:crypto"
 import type { TlsFiles } from "../../scripts/services/ground.ts"
+import type { startMariadb } from "../../scripts/services/mariadb.ts"
+import type { startMysql } from "../../scripts/services/mysql.ts"
+import { queryMysql } from "../../scripts/services/mysqld.ts"
+import type { startPgbouncer } from "../../scripts/services/pgbouncer.ts"
 import { query as queryPostgres, type startPostgres } from "../../scripts/services/postgres.ts"
 import { fromVariables } from "../../scripts/services/variables.ts"
 
@@ -11,6 +15,9 @@ type Told<Start extends (...given: never[]) => Promise<unknown>> = Awaited<Retur
 /** What each service tells; see the function that starts it. */
 type FactsOf = {
   postgres: Told<typeof startPostgres>
+  pgbouncer: Told<typeof startPgbouncer>
+  mariadb: Told<typeof startMariadb>
+  mysql: Told<typeof startMysql>
 }
 
 type ServiceName = keyof FactsOf
@@ -44,20 +51,20 @@ export function describeWithService<Name extends ServiceName>(
   describe(title, () => test.skip(reason, () => {}))
 }
 
-/** A new empty database on the server, so that test files do not meet; returns its URL in the form that Airflow takes. */
-export async function freshDatabase(name: ServiceName & "postgres", label: string): Promise<string> {
-  const { url } = service(name) ?? raise(`${name} is not there`)
+/** The services on which a test can have a database of its own. */
+export type DatabaseService = "postgres" | "pgbouncer" | "mariadb" | "mysql"
+
+/**
+ * A new empty database on the server, so that test files do not meet; returns its URL in the form that Airflow takes.
+ * Through `pgbouncer` it is one of PostgreSQL's.
+ */
+export async function freshDatabase(name: DatabaseService, label: string): Promise<string> {
+  const facts = service(name)
+  if (!facts) throw new Error(`${name} is not there`)
   const database = `${label}_${randomBytes(4).toString("hex")}`
-  await queryPostgres(url, `create database "${database}"`)
-  return withPath(url, database)
-}
-
-function withPath(url: string, database: string): string {
-  const changed = new URL(url)
-  changed.pathname = `/${database}`
-  return changed.href
-}
-
-function raise(message: string): never {
-  throw new Error(message)
+  const query = name === "mariadb" || name === "mysql" ? queryMysql : queryPostgres
+  await query(facts.url, `create database ${database}`)
+  const url = new URL(facts.url)
+  url.pathname = `/${database}`
+  return url.href
 }
