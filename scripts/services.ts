@@ -7,6 +7,7 @@ import { startMariadb } from "./services/mariadb.ts"
 import { startMysql } from "./services/mysql.ts"
 import { startPgbouncer } from "./services/pgbouncer.ts"
 import { startPostgres } from "./services/postgres.ts"
+import { providePython, startMoto } from "./services/python.ts"
 import { type Facts, toVariables } from "./services/variables.ts"
 
 type Service = {
@@ -26,6 +27,12 @@ const services: readonly Service[] = [
     start: async (ground, facts) => startPgbouncer(ground, (await facts("postgres")).url ?? ""),
   },
   { name: "mysql", required: false, start: startMysql },
+  { name: "python", required: true, start: providePython },
+  {
+    name: "moto",
+    required: true,
+    start: async (ground, facts) => startMoto(ground, (await facts("python")).command ?? ""),
+  },
 ]
 
 /** What became of one service. */

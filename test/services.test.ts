@@ -1,5 +1,6 @@
 // The servers that all other tests stand on: each answers the way its users will ask it.
 import { expect, test } from "bun:test"
+import { ECRClient, GetAuthorizationTokenCommand } from "@aws-sdk/client-ecr"
 import mysql from "mysql2/promise"
 import postgres from "postgres"
 import { ADMIN, CERTIFIED_USER, TLS_ONLY_USER } from "../scripts/services/ground.ts"
@@ -158,3 +159,20 @@ for (const [name, title] of [["mariadb", "MariaDB"] as const, ["mysql", "MySQL"]
     })
   })
 }
+
+describeWithService("python", "Python", ({ command }) => {
+  test("has cryptography's Fernet", async () => {
+    const program = "from cryptography.fernet import Fernet; print(len(Fernet.generate_key()))"
+    expect(await Bun.$`${command} -c ${program}`.text()).toBe("44\n")
+  })
+})
+
+describeWithService("moto", "moto", ({ url }) => {
+  test("hands the SDK an authorization token", async () => {
+    const credentials = { accessKeyId: "test", secretAccessKey: "test" }
+    const client = new ECRClient({ region: "eu-west-1", endpoint: url, credentials })
+    const { authorizationData } = await client.send(new GetAuthorizationTokenCommand({}))
+    expect(authorizationData?.[0]?.proxyEndpoint).toBe("https://123456789012.dkr.ecr.eu-west-1.amazonaws.com")
+    expect(atob(authorizationData?.[0]?.authorizationToken ?? "")).toStartWith("AWS:")
+  })
+})

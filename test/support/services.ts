@@ -8,6 +8,7 @@ import type { startMysql } from "../../scripts/services/mysql.ts"
 import { queryMysql } from "../../scripts/services/mysqld.ts"
 import type { startPgbouncer } from "../../scripts/services/pgbouncer.ts"
 import { query as queryPostgres, type startPostgres } from "../../scripts/services/postgres.ts"
+import type { providePython, startMoto } from "../../scripts/services/python.ts"
 import { fromVariables } from "../../scripts/services/variables.ts"
 
 type Told<Start extends (...given: never[]) => Promise<unknown>> = Awaited<ReturnType<Start>>
@@ -18,6 +19,8 @@ type FactsOf = {
   pgbouncer: Told<typeof startPgbouncer>
   mariadb: Told<typeof startMariadb>
   mysql: Told<typeof startMysql>
+  python: Told<typeof providePython>
+  moto: Told<typeof startMoto>
 }
 
 type ServiceName = keyof FactsOf

@@ -1,0 +1,96 @@
+// Python with the packages of requirements.txt, which lie in the cache: the machine's own, or, where it has none with
+// pip, Debian's, unpacked beside the system. And moto on top, an AWS that nobody here wrote.
+import { createHash } from "node:crypto"
+import { readdir, readFile, writeFile } from "node:fs/promises"
+import { get } from "node:http"
+import { join } from "node:path"
+import { cached, exists } from "./cache.ts"
+import { run, succeeds, thrice, Unavailable } from "./command.ts"
+import { unpackPackages } from "./debian.ts"
+import type { Ground } from "./ground.ts"
+import { freePort, startServer } from "./server.ts"
+
+const REQUIREMENTS = join(import.meta.dir, "requirements.txt")
+// The oldest that the pinned packages are built for.
+const RECENT_WITH_PIP = "import sys, pip; sys.exit(sys.version_info < (3, 10))"
+
+/** Provides Python. `command` is a program that takes Python's arguments and finds the packages. */
+export async function providePython(ground: Ground) {
+  const python = await findPython(ground)
+  const hash = createHash("sha256")
+    .update(await readFile(REQUIREMENTS))
+    .update(await run([...python.command, "-VV"], { ...ground, env: python.env }))
+    .digest("hex")
+  const packages = await cached(ground.cache, `python-packages-${hash.slice(0, 12)}`, async (folder) => {
+    const pip = ["-m", "pip", "install", "--quiet", "--no-input", "--only-binary=:all:", `--target=${folder}`]
+    const quiet = { PIP_USER: "0", PIP_ROOT_USER_ACTION: "ignore", PIP_DISABLE_PIP_VERSION_CHECK: "1" }
+    const env = { ...python.env, ...quiet }
+    await thrice("moto and cryptography from PyPI", ground.signal, () =>
+      run([...python.command, ...pip, "--upgrade", `--requirement=${REQUIREMENTS}`], { ...ground, env }),
+    )
+  })
+  const command = join(ground.folder, "python")
+  await writeFile(command, launcher({ ...python.settings, PYTHONPATH: packages }, python.command), {
+    mode: 0o755,
+  })
+  return { command }
+}
+
+/** Starts moto's server. `url` is the endpoint of all its services. */
+export async function startMoto(ground: Ground, python: string) {
+  const port = await freePort()
+  const url = `http://127.0.0.1:${port}`
+  await startServer(ground, {
+    name: "moto",
+    command: [python, "-m", "moto.server", "-H", "127.0.0.1", "-p", String(port)],
+    stopSignal: "SIGKILL",
+    answers: () => new Promise((resolve, reject) => get(`${url}/moto-api/`, resolve).on("error", reject)),
+  })
+  return { url }
+}
+
+type Python = {
+  readonly command: readonly string[]
+  /** Variables that it needs to find its own files. */
+  readonly settings: Readonly<Record<string, string>>
+  /** Our environment with `settings` and what pip needs beside them. */
+  readonly env: Readonly<Record<string, string | undefined>>
+}
+
+async function findPython(ground: Ground): Promise<Python> {
+  if (await succeeds(["python3", "-c", RECENT_WITH_PIP], ground)) {
+    // The program itself, not a shim that may choose another one in another folder.
+    const path = await run(["python3", "-c", "import sys; print(sys.executable)"], ground)
+    return { command: [path.trim()], settings: {}, env: process.env }
+  }
+  const { root, program } = await unpackPackages(ground, "own", ["python3-pip"]).catch((error: unknown) => {
+    if (!(error instanceof Unavailable)) throw error
+    throw new Unavailable(`no python3 of at least 3.10 with pip, and ${error.message}`)
+  })
+  const name = (await readdir(join(root, "usr/bin"))).find((file) => /^python3\.\d+$/.test(file))
+  if (!name) throw new Error(`${root} has no python3`)
+  const settings = { PYTHONHOME: join(root, "usr") }
+  const PYTHONPATH = join(root, "usr/lib/python3/dist-packages")
+  const certificates = await provideCertificates(ground, root)
+  return {
+    command: program(`usr/bin/${name}`),
+    settings,
+    env: { ...certificates, ...process.env, ...settings, PYTHONPATH },
+  }
+}
+
+/** Debian's pip trusts a file that installing `ca-certificates` would have made. */
+async function provideCertificates(ground: Ground, root: string): Promise<Record<string, string>> {
+  if (await exists("/etc/ssl/certs/ca-certificates.crt")) return {}
+  const folder = join(root, "usr/share/ca-certificates/mozilla")
+  const files = (await readdir(folder)).map((name) => readFile(join(folder, name), "utf8"))
+  const bundle = join(ground.folder, "public-authorities.pem")
+  await writeFile(bundle, (await Promise.all(files)).join("\n"))
+  return { PIP_CERT: bundle }
+}
+
+function launcher(settings: Readonly<Record<string, string>>, command: readonly string[]): string {
+  const variables = Object.entries(settings).map(([name, value]) => `${name}='${value}'`)
+  const program = command.map((word) => `'${word}'`).join(" ")
+  return `#!/bin/sh\nexport PYTHONNOUSERSITE=1 ${variables.join(" ")}\nexec ${program} "$@"\n`
+}
