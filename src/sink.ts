@@ -74,7 +74,10 @@ export type SinkDeps = {
   readonly home: string | undefined
   /** The effective user id, undefined where the platform has none. */
   readonly uid: number | undefined
-  /** What `env:NAME`, `file:PATH` or `credential:NAME` refers to now; any other text is the secret itself. */
+  /**
+   * What `env:NAME`, `file:PATH` or `credential:NAME` refers to now; any other text is the secret itself. Rejects with
+   * a DeliveryError where there is nothing to refer to.
+   */
   secret(reference: string): Promise<Secret>
 }
 
@@ -101,6 +104,19 @@ export function defineSink<const Schema extends OptionsSchema>(kind: SinkKind<Sc
 /** Schema of a text option. */
 export function textOption(description: string) {
   return v.pipe(v.string(), v.nonEmpty("must not be empty"), v.description(description))
+}
+
+/**
+ * Schema of a text option that is secret or may hold a secret, such as a database URL. `config` and error messages
+ * never show it where it is given literally; `secret()` of the dependencies resolves it at every delivery.
+ */
+export function secretOption(description: string) {
+  return v.pipe(
+    v.string(),
+    v.nonEmpty("must not be empty"),
+    v.description(description),
+    v.metadata({ secret: true }),
+  )
 }
 
 /** Schema of a yes-or-no option: a boolean in the config file, `true` or `false` on the command line. */

@@ -1,0 +1,249 @@
+// A local stand-in for AWS: ECR, ECR Public and STS as far as ecrelay asks them, on loopback, for tests, demo and bench.
+// It checks every signature, counts every call, and fails on request. Never part of the product.
+import { createHash, createHmac, randomBytes } from "node:crypto"
+
+/** An identity that the stand-in knows. */
+export type Identity = {
+  readonly accessKeyId: string
+  readonly secretAccessKey: string
+  readonly account: string
+}
+
+/** What the stand-in answers instead of a token: an AWS error, silence, or something odd. */
+export type Fault =
+  | { readonly kind: "error"; readonly status: number; readonly type: string; readonly message: string }
+  | { readonly kind: "hang" }
+  | { readonly kind: "empty" }
+
+export type StandInOptions = {
+  readonly identities?: readonly Identity[]
+  /** Life of the tokens that it gives, in milliseconds. */
+  readonly lifetimeMs?: number
+  /** Length of a password, about; real ones have around 2,700 characters. */
+  readonly passwordLength?: number
+  readonly tls?: { readonly key: string; readonly cert: string }
+  readonly now?: () => number
+}
+
+/** One call that arrived with a good signature. */
+export type Call = {
+  readonly operation: string
+  readonly region: string
+  readonly account: string
+  readonly userAgent: string
+}
+
+export type StandIn = {
+  readonly url: string
+  readonly calls: readonly Call[]
+  /** Answers the next `times` calls of an operation with a fault. */
+  fail(operation: string, fault: Fault, times?: number): void
+  stop(): Promise<void>
+}
+
+export const DEMO_IDENTITY: Identity = {
+  accessKeyId: "AKIDECRELAYDEMO",
+  secretAccessKey: "a-secret-key-of-the-local-stand-in",
+  account: "012345678901",
+}
+
+/** Starts the stand-in on a free loopback port. */
+export function startAws(options: StandInOptions = {}): StandIn {
+  const identities = new Map((options.identities ?? [DEMO_IDENTITY]).map((one) => [one.accessKeyId, one]))
+  const faults = new Map<string, { fault: Fault; left: number }>()
+  const calls: Call[] = []
+  const now = options.now ?? Date.now
+
+  async function answer(request: Request): Promise<Response> {
+    const body = await request.text()
+    const signature = readSignature(request)
+    const identity = signature && identities.get(signature.accessKeyId)
+    const operation = operationOf(request, body)
+    if (!signature || !identity)
+      return refuse(
+        operation,
+        403,
+        "UnrecognizedClientException",
+        "The security token included in the request is invalid.",
+      )
+    if (!isSignedBy(identity, signature, request, body))
+      return refuse(
+        operation,
+        403,
+        "InvalidSignatureException",
+        "The request signature we calculated does not match the signature you provided.",
+      )
+    calls.push({
+      operation,
+      region: signature.region,
+      account: identity.account,
+      userAgent: request.headers.get("user-agent") ?? "",
+    })
+    const planned = faults.get(operation)
+    if (planned && planned.left > 0) {
+      planned.left -= 1
+      if (planned.fault.kind === "hang") return new Promise(() => undefined)
+      if (planned.fault.kind === "empty")
+        return Response.json({ authorizationData: [] }, { headers: JSON_TYPE })
+      return refuse(operation, planned.fault.status, planned.fault.type, planned.fault.message)
+    }
+    if (operation === "GetCallerIdentity") return callerIdentity(identity)
+    if (operation === "AssumeRole") return assumedRole(new URLSearchParams(body), identities, now())
+    const data = authorizationData(operation, identity, signature.region, now(), options)
+    return Response.json(
+      { authorizationData: operation === "ecr-public" ? data : [data] },
+      { headers: JSON_TYPE },
+    )
+  }
+
+  const server = Bun.serve({
+    port: 0,
+    hostname: "127.0.0.1",
+    idleTimeout: 0,
+    ...(options.tls ? { tls: options.tls } : {}),
+    fetch: answer,
+  })
+  return {
+    url: `${options.tls ? "https" : "http"}://127.0.0.1:${server.port}`,
+    calls,
+    fail: (operation, fault, times = 1) => void faults.set(operation, { fault, left: times }),
+    stop: () => server.stop(true),
+  }
+}
+
+const JSON_TYPE = { "content-type": "application/x-amz-json-1.1" }
+
+function operationOf(request: Request, body: string): string {
+  const target = request.headers.get("x-amz-target") ?? ""
+  if (target.startsWith("SpencerFrontendService")) return "ecr-public"
+  if (target.endsWith("GetAuthorizationToken")) return "GetAuthorizationToken"
+  return new URLSearchParams(body).get("Action") ?? "unknown"
+}
+
+function authorizationData(
+  operation: string,
+  { account }: Identity,
+  region: string,
+  now: number,
+  { lifetimeMs = 12 * 3_600_000, passwordLength = 2700 }: StandInOptions,
+) {
+  const expiresAt = Math.floor((now + lifetimeMs) / 1000)
+  return {
+    authorizationToken: Buffer.from(`AWS:${makePassword(expiresAt, passwordLength)}`).toString("base64"),
+    expiresAt,
+    ...(operation === "ecr-public"
+      ? {}
+      : { proxyEndpoint: `https://${account}.dkr.ecr.${region}.${suffixOf(region)}` }),
+  }
+}
+
+/** A password as ECR makes them: base64 of JSON with random bytes and the expiry in seconds. */
+export function makePassword(expiresAt: number, length = 2700): string {
+  const payload = randomBytes(Math.max(32, Math.floor(length * 0.5))).toString("base64")
+  return Buffer.from(
+    JSON.stringify({
+      payload,
+      datakey: randomBytes(24).toString("base64"),
+      version: "2",
+      type: "DATA_KEY",
+      expiration: expiresAt,
+    }),
+  ).toString("base64")
+}
+
+function suffixOf(region: string): string {
+  return region.startsWith("cn-") ? "amazonaws.com.cn" : "amazonaws.com"
+}
+
+function callerIdentity({ account }: Identity): Response {
+  return xml(`<GetCallerIdentityResponse xmlns="https://sts.amazonaws.com/doc/2011-06-15/"><GetCallerIdentityResult>
+    <Arn>arn:aws:iam::${account}:user/someone</Arn><UserId>AIDA</UserId><Account>${account}</Account>
+    </GetCallerIdentityResult></GetCallerIdentityResponse>`)
+}
+
+// The account of an assumed role is the one in its ARN; with an external id in the name, it must be given.
+function assumedRole(form: URLSearchParams, identities: Map<string, Identity>, now: number): Response {
+  const arn = form.get("RoleArn") ?? ""
+  const wanted = /external-(\w+)$/.exec(arn)?.[1]
+  if (wanted && form.get("ExternalId") !== wanted)
+    return refuse(
+      "AssumeRole",
+      403,
+      "AccessDenied",
+      `not authorized to perform: sts:AssumeRole on resource: ${arn}`,
+    )
+  const identity = {
+    accessKeyId: `ASIA${randomBytes(8).toString("hex").toUpperCase()}`,
+    secretAccessKey: randomBytes(20).toString("hex"),
+    account: arn.split(":")[4] ?? "",
+  }
+  identities.set(identity.accessKeyId, identity)
+  return xml(`<AssumeRoleResponse xmlns="https://sts.amazonaws.com/doc/2011-06-15/"><AssumeRoleResult><Credentials>
+    <AccessKeyId>${identity.accessKeyId}</AccessKeyId><SecretAccessKey>${identity.secretAccessKey}</SecretAccessKey>
+    <SessionToken>session-token</SessionToken><Expiration>${new Date(now + 3_600_000).toISOString()}</Expiration>
+    </Credentials></AssumeRoleResult></AssumeRoleResponse>`)
+}
+
+function xml(text: string): Response {
+  return new Response(text, { headers: { "content-type": "text/xml" } })
+}
+
+function refuse(operation: string, status: number, type: string, message: string): Response {
+  if (operation === "GetCallerIdentity" || operation === "AssumeRole")
+    return new Response(
+      `<ErrorResponse xmlns="https://sts.amazonaws.com/doc/2011-06-15/"><Error><Type>Sender</Type><Code>${type}</Code><Message>${message}</Message></Error></ErrorResponse>`,
+      { status, headers: { "content-type": "text/xml" } },
+    )
+  return Response.json({ __type: type, message }, { status, headers: JSON_TYPE })
+}
+
+// AWS Signature Version 4, as its documentation describes it.
+type Signature = {
+  accessKeyId: string
+  date: string
+  region: string
+  service: string
+  signedHeaders: readonly string[]
+  value: string
+}
+
+function readSignature(request: Request): Signature | undefined {
+  const header = request.headers.get("authorization") ?? ""
+  const match =
+    /^AWS4-HMAC-SHA256 Credential=([^/]+)\/(\d{8})\/([^/]+)\/([^/]+)\/aws4_request, SignedHeaders=([^,]+), Signature=([0-9a-f]{64})$/.exec(
+      header,
+    )
+  if (!match) return undefined
+  const [, accessKeyId = "", date = "", region = "", service = "", headers = "", value = ""] = match
+  return { accessKeyId, date, region, service, signedHeaders: headers.split(";"), value }
+}
+
+function isSignedBy(identity: Identity, signature: Signature, request: Request, body: string): boolean {
+  const { date, region, service, signedHeaders } = signature
+  const url = new URL(request.url)
+  const headers = signedHeaders
+    .map((name) => `${name}:${(name === "host" ? url.host : (request.headers.get(name) ?? "")).trim()}\n`)
+    .join("")
+  const canonical = [request.method, url.pathname, "", headers, signedHeaders.join(";"), sha256(body)].join(
+    "\n",
+  )
+  const toSign = [
+    "AWS4-HMAC-SHA256",
+    request.headers.get("x-amz-date"),
+    `${date}/${region}/${service}/aws4_request`,
+    sha256(canonical),
+  ].join("\n")
+  const key = [date, region, service, "aws4_request"].reduce<Buffer | string>(
+    (k, part) => hmac(k, part),
+    `AWS4${identity.secretAccessKey}`,
+  )
+  return hmac(key, toSign).toString("hex") === signature.value
+}
+
+function sha256(text: string): string {
+  return createHash("sha256").update(text).digest("hex")
+}
+
+function hmac(key: Buffer | string, text: string): Buffer {
+  return createHmac("sha256", key).update(text).digest()
+}

@@ -1,0 +1,86 @@
+// Settings of the AWS SDK, from the environment and the profile, read by us and handed to every client.
+// The SDK would read them itself, but ignores AWS_DEFAULT_REGION, AWS_CA_BUNDLE and, under Bun, the proxy variables.
+import { existsSync, readFileSync } from "node:fs"
+import type { FetchHttpHandler } from "@smithy/fetch-http-handler"
+
+export type Environment = Readonly<Record<string, string | undefined>>
+
+/** What this machine tells about talking to AWS; `region` is where the next call goes. */
+export type AwsSettings = {
+  readonly env: Environment
+  readonly region: string
+  readonly requestHandler: FetchHttpHandler
+  /** The keys of the profile in use, empty where there is no config file. */
+  readonly profileKeys: ProfileKeys
+}
+
+type ProfileKeys = Readonly<Record<string, string | undefined>>
+
+/** The services that ecrelay calls, by the names of their endpoint variables and profile keys. */
+export type AwsService = "ecr" | "ecr_public" | "sts"
+
+/** The keys of a profile in the shared config file: the named one, else AWS_PROFILE, else `default`. */
+export async function loadProfileKeys(env: Environment, profile: string | undefined): Promise<ProfileKeys> {
+  const configFilepath = env.AWS_CONFIG_FILE || `${env.HOME ?? ""}/.aws/config`
+  // Where there is no file, the SDK's reader need not be loaded.
+  if (!existsSync(configFilepath)) return {}
+  const { loadSharedConfigFiles } = await import("@smithy/core/config")
+  const { configFile } = await loadSharedConfigFiles({ configFilepath, ignoreCache: true })
+  const keys = configFile[profile || env.AWS_PROFILE || "default"] ?? {}
+  const services = keys.services ? configFile[`services.${keys.services}`] : undefined
+  return { ...keys, ...services }
+}
+
+/** The region where nothing names one: AWS_REGION, AWS_DEFAULT_REGION, the profile, in this order. */
+export function defaultRegion(env: Environment, profileKeys: ProfileKeys): string | undefined {
+  return env.AWS_REGION || env.AWS_DEFAULT_REGION || profileKeys.region || undefined
+}
+
+/** The endpoint that environment or profile give for a service, in the order of AWS's SDKs. */
+export function configuredEndpoint(
+  { env, profileKeys }: AwsSettings,
+  service: AwsService,
+): string | undefined {
+  if (isTrue(env.AWS_IGNORE_CONFIGURED_ENDPOINT_URLS ?? profileKeys.ignore_configured_endpoint_urls))
+    return undefined
+  return (
+    env[`AWS_ENDPOINT_URL_${service.toUpperCase()}`] ||
+    env.AWS_ENDPOINT_URL ||
+    profileKeys[`${service}.endpoint_url`] ||
+    profileKeys.endpoint_url ||
+    undefined
+  )
+}
+
+/** The configuration that every SDK client is made with. Nothing is left for the SDK to look up at run time. */
+export function clientConfig(settings: AwsSettings, service: AwsService, endpointUrl?: string) {
+  const { env, profileKeys, region, requestHandler } = settings
+  const endpoint = endpointUrl ?? configuredEndpoint(settings, service)
+  return {
+    region,
+    requestHandler,
+    ...(endpoint ? { endpoint } : {}),
+    maxAttempts: Number(env.AWS_MAX_ATTEMPTS ?? profileKeys.max_attempts) || 3,
+    retryMode: env.AWS_RETRY_MODE ?? profileKeys.retry_mode ?? "standard",
+    useFipsEndpoint: isTrue(env.AWS_USE_FIPS_ENDPOINT ?? profileKeys.use_fips_endpoint),
+    useDualstackEndpoint: isTrue(env.AWS_USE_DUALSTACK_ENDPOINT ?? profileKeys.use_dualstack_endpoint),
+  }
+}
+
+/**
+ * A `fetch` that trusts AWS_CA_BUNDLE (or the profile's `ca_bundle`) instead of the built-in roots where one is
+ * named. Proxy variables are honoured by the runtime's own fetch. Throws what reading the bundle throws.
+ */
+export function trustingFetch(real: typeof fetch, env: Environment, profileKeys: ProfileKeys): typeof fetch {
+  const bundle = env.AWS_CA_BUNDLE || profileKeys.ca_bundle
+  if (!bundle) return real
+  const ca = readFileSync(bundle, "utf8")
+  // `tls` is Bun's; Deno ignores it and has DENO_CERT for the same.
+  const withTrust = (input: Parameters<typeof fetch>[0], init?: RequestInit) =>
+    real(input, { ...init, tls: { ca } } as RequestInit)
+  return withTrust as typeof fetch
+}
+
+function isTrue(text: string | undefined): boolean {
+  return text?.toLowerCase() === "true"
+}

@@ -1,0 +1,170 @@
+// The command line: argv → a command and the texts of its settings. It decides nothing about what they mean.
+import { cac } from "cac"
+import { ConfigError } from "./errors.ts"
+import { COMMANDS, type Command, flagOf, type Given, nearestWord, SETTINGS } from "./settings.ts"
+
+/** What the person asked for. `help` and `version` have been printed already. */
+export type Invocation =
+  | { readonly command: Command; readonly given: Given; readonly args: readonly string[] }
+  | { readonly command: "help" | "version" | "nothing" }
+
+const DESCRIPTIONS: Readonly<Record<Command, string>> = {
+  refresh: "Fetch now, deliver, exit: for systemd timers, cron, CI",
+  run: "Stay, and refresh before expiry: for a service",
+  status: "What every target holds, and until when",
+  sinks: "The kinds of sink; with a type, its options and the permissions it needs",
+  config: "Print the effective configuration as TOML: turns flags into a file",
+}
+
+const EXAMPLES = [
+  "  ecrelay --sink docker-config                         log docker in, once",
+  "  ecrelay run --sink docker-config                     keep it logged in",
+  "  ecrelay --region eu-west-1 --sink airflow-db,conn_id=ecr_docker",
+  "  ecrelay status --sink docker-config                  until when is it good?",
+]
+
+/** Reads the arguments after the program's name. Throws a ConfigError; prints help or version where asked. */
+export function parseArguments(argv: readonly string[], version: string): Invocation {
+  if (argv.length === 0) {
+    createParser(version).outputHelp()
+    return { command: "nothing" }
+  }
+  if (argv.length === 1 && (argv[0] === "--version" || argv[0] === "-v")) {
+    console.info(`ecrelay ${version}`)
+    return { command: "version" }
+  }
+  const parser = createParser(version)
+  // cac turns number-like values into numbers, and 012345678901 would lose its zero: no value may look like one.
+  parser.parse(["", "", ...withCommand(argv).map(shield)], { run: false })
+  if (parser.options.help) return { command: "help" }
+  const [unknown] = parser.args
+  if (!parser.matchedCommand) throw unknownCommand(unshield(unknown ?? ""))
+  return readMatched(parser)
+}
+
+function readMatched(parser: ReturnType<typeof cac>): Invocation {
+  try {
+    parser.runMatchedCommand()
+  } catch (error) {
+    if ((error as Error).name !== "CACError") throw error
+    throw asUsageError(parser)
+  }
+  const given = new Map<string, { from: string; texts: string[] }>()
+  for (const setting of SETTINGS) {
+    const value = parser.options[camelCase(setting.key)]
+    if (value === undefined) continue
+    const texts = [value].flat().map((one) => unshield(String(one)))
+    if (!setting.repeatable && texts.length > 1)
+      throw new ConfigError([{ path: flagOf(setting), message: "given more than once" }])
+    given.set(setting.key, { from: flagOf(setting), texts })
+  }
+  return {
+    command: parser.matchedCommandName as Command,
+    given,
+    args: parser.args.map((arg) => unshield(String(arg))),
+  }
+}
+
+function createParser(version: string) {
+  const parser = cac("ecrelay")
+  for (const name of COMMANDS) {
+    const command = parser.command(name === "sinks" ? "sinks [TYPE]" : name, DESCRIPTIONS[name])
+    command.action(() => undefined)
+    for (const setting of SETTINGS)
+      if (setting.commands.includes(name))
+        command.option(`${flagOf(setting)}${setting.value ? ` <${setting.value}>` : ""}`, setting.description)
+  }
+  parser.version(version)
+  parser.usage("<command> [options]")
+  parser.help((sections) => {
+    const [title, ...rest] = sections.filter(({ title }) => !title?.startsWith("For more info"))
+    const whole = rest.some((section) => section.title === "Commands")
+    return [
+      {
+        body: `${title?.body.replace("/", " ")}: keeps Amazon ECR logins fresh wherever something pulls images`,
+      },
+      ...rest.map((section) => ({ ...section, body: section.body.replaceAll(/ +$/gm, "") })),
+      ...(whole
+        ? [
+            { title: "Examples", body: EXAMPLES.join("\n") },
+            {
+              body: "Without a command: refresh, or run where --interval is given.\n`ecrelay COMMAND --help` shows a command's options.",
+            },
+          ]
+        : []),
+    ]
+  })
+  return parser
+}
+
+const takesValue = new Map(SETTINGS.map((setting) => [flagOf(setting), setting.value !== undefined]))
+
+// Flags alone mean refresh, or run where there is an interval.
+function withCommand(argv: readonly string[]): readonly string[] {
+  for (let i = 0; i < argv.length; i += 1) {
+    const arg = argv[i] ?? ""
+    if (!arg.startsWith("-")) return argv
+    if (takesValue.get(arg)) i += 1
+  }
+  if (argv.some((arg) => arg === "--help" || arg === "-h")) return argv
+  return [argv.some((arg) => /^--interval(=|$)/.test(arg)) ? "run" : "refresh", ...argv]
+}
+
+function unknownCommand(text: string): ConfigError {
+  const nearest = nearestWord(text, COMMANDS)
+  return new ConfigError([
+    {
+      path: "",
+      message: `unknown command ${JSON.stringify(text)}${nearest ? `; did you mean ${nearest}?` : ""} (commands: ${COMMANDS.join(", ")})`,
+    },
+  ])
+}
+
+// cac says that something is wrong; what, and the way out, is ours to say.
+function asUsageError(parser: ReturnType<typeof cac>): ConfigError {
+  const command = parser.matchedCommandName as Command
+  const known = SETTINGS.filter((setting) => setting.commands.includes(command))
+  const issues = Object.entries(parser.options).flatMap(([name, value]) => {
+    if (name === "--") return []
+    const setting = known.find(({ key }) => camelCase(key) === name)
+    const flag =
+      name.length === 1
+        ? `-${name}`
+        : `--${name.replaceAll(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)}`
+    if (!setting) return [{ path: flag, message: whyUnknown(flag, command, known.map(flagOf)) }]
+    return setting.value && typeof value === "boolean"
+      ? [{ path: flag, message: `needs a value: ${flag} ${setting.value}` }]
+      : []
+  })
+  const unused = parser.args.slice(command === "sinks" ? 1 : 0).map((arg) => unshield(String(arg)))
+  if (unused.length > 0)
+    issues.push({
+      path: "",
+      message: `${command} takes no ${JSON.stringify(unused.join(" "))}; values with blanks need quotes`,
+    })
+  return new ConfigError(issues)
+}
+
+function whyUnknown(flag: string, command: Command, known: readonly string[]): string {
+  if (flag === "--interval")
+    return `${command} is done after one round; \`ecrelay run --interval …\` stays and repeats`
+  const elsewhere = SETTINGS.find((setting) => flagOf(setting) === flag)
+  if (elsewhere) return `not a flag of ${command}, but of ${elsewhere.commands.join(", ")}`
+  const nearest = nearestWord(flag, known)
+  return `unknown flag${nearest ? `; did you mean ${nearest}?` : `; \`ecrelay ${command} --help\` lists them`}`
+}
+
+function camelCase(key: string): string {
+  return key.replaceAll(/_([a-z])/g, (_, letter: string) => letter.toUpperCase())
+}
+
+const SHIELD = "\u2060"
+
+function shield(arg: string): string {
+  const [, flag, value] = /^(--?[^=]+=)?(.*)$/s.exec(arg) ?? []
+  return value && Number.isFinite(Number(value)) ? `${flag ?? ""}${SHIELD}${value}` : arg
+}
+
+function unshield(text: string): string {
+  return text.startsWith(SHIELD) ? text.slice(SHIELD.length) : text
+}

@@ -1,0 +1,41 @@
+// `ecrelay refresh`: fetch now, deliver, exit.
+import { formatDuration } from "../duration.ts"
+import { deliveriesOf } from "../plan.ts"
+import { type Outcome, refreshUntil } from "../refresh.ts"
+import { describeError, exitCodeOfOutcomes, formatOutcomes, outcomesAsJson } from "../report.ts"
+import { openSession, styleOf, type World } from "../session.ts"
+import type { Given } from "../settings.ts"
+import { createTokenStore } from "../tokens.ts"
+import { dryRun } from "./dry-run.ts"
+import { skipFresh } from "./status.ts"
+
+export async function refresh(given: Given, world: World): Promise<number> {
+  const session = await openSession(given, world)
+  const { config, plan, log, aws } = session
+  if (config.dryRun) return dryRun(session)
+  const { clock, random } = world
+  const { timeoutMs } = config
+  const deadline = clock.now() + timeoutMs
+  const signal = AbortSignal.any([world.stop, AbortSignal.timeout(timeoutMs)])
+  const deliveries = deliveriesOf(plan)
+  const { skipped, accounts } = await skipFresh(session, deliveries, signal)
+  const due = deliveries.filter((delivery) => !skipped.has(delivery))
+  const tokens = createTokenStore({ aws, clock, random, intervalMs: undefined, timeoutMs })
+  const results = await refreshUntil(
+    deadline,
+    due,
+    { plan, tokens, clock, random, timeoutMs, accounts },
+    signal,
+    (failed, delayMs) => {
+      const messages = new Set(failed.map(({ error }) => describeError(error).message))
+      for (const message of messages) log("warn", `${message}; again in ${formatDuration(delayMs)}`)
+    },
+  )
+  const done = new Map(due.map((delivery, i) => [delivery, results[i] as Outcome]))
+  const outcomes = deliveries.map((delivery) => (skipped.get(delivery) ?? done.get(delivery)) as Outcome)
+  for (const { error } of outcomes)
+    if (error !== undefined && describeError(error).code === "bug")
+      log("error", String((error as Error).stack ?? error))
+  world.print(config.output === "json" ? outcomesAsJson(outcomes) : formatOutcomes(outcomes, styleOf(world)))
+  return exitCodeOfOutcomes(outcomes)
+}

@@ -1,0 +1,81 @@
+// `ecrelay sinks [TYPE]`: the kinds of sink, their options, and the least permissions that they need.
+import * as v from "valibot"
+import { ConfigError } from "../errors.ts"
+import type { World } from "../session.ts"
+import { type Given, nearestWord } from "../settings.ts"
+import type { SinkKind } from "../sink.ts"
+
+// Common to every kind; `sink-spec.ts` reads them.
+const COMMON = [
+  {
+    key: "optional",
+    description: "`run` counts as ready without this sink (true or false)",
+    required: false,
+  },
+  {
+    key: "registries",
+    description: "Only these: hosts, or regions of own registries (a list)",
+    required: false,
+  },
+]
+
+export async function sinks(given: Given, [type]: readonly string[], world: World): Promise<number> {
+  const types = Object.keys(world.kinds)
+  if (type !== undefined && !types.includes(type)) {
+    const nearest = nearestWord(type, types)
+    throw new ConfigError([
+      {
+        path: type,
+        message: `unknown sink; ${nearest ? `did you mean ${nearest}?` : `there are ${types.join(", ")}`}`,
+      },
+    ])
+  }
+  const kinds = await Promise.all((type === undefined ? types : [type]).map((name) => world.kinds[name]?.()))
+  const described = kinds.filter((kind) => kind !== undefined).map(describe)
+  if (given.get("output")?.texts[0] === "json") world.print(`${JSON.stringify({ sinks: described })}\n`)
+  else world.print(type === undefined ? formatList(described) : described.map(formatKind).join("\n"))
+  return 0
+}
+
+type Described = ReturnType<typeof describe>
+
+/** A kind of sink as a plain value: what help and README show. */
+export function describe({ type, summary, permissions, options }: SinkKind) {
+  const own = Object.entries(options.entries as Record<string, v.GenericSchema>).map(([key, schema]) => ({
+    key,
+    description: v.getDescription(schema) ?? descriptionWithin(schema),
+    required: schema.type !== "optional",
+  }))
+  return { type, summary, options: [...own, ...COMMON], permissions }
+}
+
+// An optional schema holds the described one inside.
+function descriptionWithin(schema: v.GenericSchema): string {
+  return "wrapped" in schema ? (v.getDescription(schema.wrapped as v.GenericSchema) ?? "") : ""
+}
+
+function formatList(kinds: readonly Described[]): string {
+  const width = Math.max(...kinds.map(({ type }) => type.length))
+  const lines = kinds.map(({ type, summary }) => `${type.padEnd(width)}  ${summary}\n`)
+  return `${lines.join("")}\n\`ecrelay sinks TYPE\` shows options and permissions\n`
+}
+
+function formatKind({ type, summary, options, permissions }: Described): string {
+  const width = Math.max(...options.map(({ key }) => key.length))
+  const example = options.filter(({ required }) => required).map(({ key }) => `,${key}=…`)
+  return [
+    `${type}: ${summary}`,
+    "",
+    `  --sink ${type}${example.join("")}`,
+    "",
+    "Options:",
+    ...options.map(
+      ({ key, description, required }) =>
+        `  ${key.padEnd(width)}  ${description}${required ? " (required)" : ""}`,
+    ),
+    "",
+    "Needs:",
+    ...permissions.map((line) => `  ${line}`),
+    "",
+  ].join("\n")
+}

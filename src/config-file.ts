@@ -1,0 +1,39 @@
+// The config file: where it is looked for, and its TOML as plain tables. What they mean is said in `config.ts`.
+import { readFile } from "node:fs/promises"
+import type { Environment } from "./aws.ts"
+import { ConfigError } from "./errors.ts"
+
+/** A config file that was read: its path, for messages, and its tables. */
+export type ConfigFile = { readonly path: string; readonly tables: Readonly<Record<string, unknown>> }
+
+/**
+ * The config file: the one named, else the user's, else the machine's, else none; never one in the current directory.
+ * Throws a ConfigError.
+ */
+export async function loadConfigFile(
+  named: string | undefined,
+  env: Environment,
+): Promise<ConfigFile | undefined> {
+  const folder = env.XDG_CONFIG_HOME || (env.HOME ? `${env.HOME}/.config` : undefined)
+  const usual = [...(folder ? [`${folder}/ecrelay/config.toml`] : []), "/etc/ecrelay/config.toml"]
+  for (const path of named ? [named] : usual) {
+    const text = await readFile(path, "utf8").catch((error) => {
+      if (error.code === "ENOENT" && !named) return undefined
+      const why = error.code === "ENOENT" ? "there is no such file" : `cannot be read (${error.code})`
+      throw new ConfigError([{ path, message: why }])
+    })
+    if (text !== undefined) return { path, tables: await parseToml(path, text) }
+  }
+  return undefined
+}
+
+async function parseToml(path: string, text: string): Promise<ConfigFile["tables"]> {
+  const { parse, TomlError } = await import("smol-toml")
+  try {
+    return parse(text)
+  } catch (error) {
+    if (!(error instanceof TomlError)) throw error
+    // Its own message quotes the file's lines, which may hold a secret.
+    throw new ConfigError([{ path, message: `not valid TOML at line ${error.line}, column ${error.column}` }])
+  }
+}

@@ -1,0 +1,105 @@
+// The configuration: flags, variables and the config file made into checked values, all problems reported at once.
+// No I/O of its own: what the default region is comes in from outside.
+import type { ConfigFile } from "./config-file.ts"
+import { TOKEN_LIFETIME_MS } from "./credential.ts"
+import { ConfigError } from "./errors.ts"
+import type { PlannedRegistry } from "./plan.ts"
+import { type Principal, principalOf } from "./principal.ts"
+import {
+  gathering,
+  type Reading,
+  readDuration,
+  readSettings,
+  readTables,
+  readUrl,
+  readWord,
+} from "./reading.ts"
+import { readRegistries } from "./registry-spec.ts"
+import type { Given } from "./settings.ts"
+import { parseSinkTable, parseSinkText, type SinkSpec } from "./sink-spec.ts"
+
+/** Everything that a command needs to know. Durations in milliseconds. */
+export type Config = {
+  readonly registries: readonly PlannedRegistry[]
+  readonly sinks: readonly SinkSpec[]
+  readonly principal: Principal
+  readonly endpointUrl: string | undefined
+  readonly intervalMs: number | undefined
+  readonly minRemainingMs: number | undefined
+  readonly timeoutMs: number
+  readonly dryRun: boolean
+  readonly output: "text" | "json"
+  readonly logLevel: LogLevel
+  readonly logFormat: "text" | "json"
+  /** What the person should know about how the settings came together. */
+  readonly notes: readonly string[]
+}
+
+export const LOG_LEVELS = ["debug", "info", "warn", "error"] as const
+export type LogLevel = (typeof LOG_LEVELS)[number]
+
+/**
+ * Flags, variables and file → a Config. `loadDefaultRegion` is asked only where nothing names a registry or region.
+ * Throws one ConfigError with every problem found.
+ */
+export async function parseConfig(
+  flags: Given,
+  variables: Given,
+  file: ConfigFile | undefined,
+  loadDefaultRegion: (profile: string | undefined) => Promise<string | undefined>,
+): Promise<Config> {
+  const reading = readSettings(flags, variables, file)
+  const one = (key: string) => reading.texts(key)?.texts[0]
+  const principal = principalOf({
+    profile: one("profile"),
+    roleArn: one("role_arn"),
+    externalId: one("external_id"),
+  })
+  if (principal.externalId && !principal.roleArn)
+    reading.issues.push({ path: "--external-id", message: "goes with --role-arn" })
+  const endpointUrl = readUrl(reading, "endpoint_url")
+  const partial = {
+    principal,
+    endpointUrl,
+    intervalMs: readInterval(reading),
+    minRemainingMs: readDuration(reading, "min_remaining"),
+    timeoutMs: readDuration(reading, "timeout") ?? 60_000,
+    dryRun: one("dry_run") === "true",
+    output: readWord(reading, "output", ["text", "json"]) ?? "text",
+    logLevel: readWord(reading, "log_level", LOG_LEVELS) ?? "info",
+    logFormat: readWord(reading, "log_format", ["text", "json"]) ?? "text",
+  }
+  const sinks = readSinks(reading, file)
+  const registries = await readRegistries(reading, file, principal, endpointUrl, loadDefaultRegion)
+  if (reading.issues.length > 0) throw new ConfigError(reading.issues)
+  return { ...partial, sinks, registries, notes: reading.notes }
+}
+
+function readInterval(reading: Reading): number | undefined {
+  const intervalMs = readDuration(reading, "interval")
+  const from = reading.texts("interval")?.from ?? ""
+  if (intervalMs !== undefined && intervalMs >= TOKEN_LIFETIME_MS)
+    reading.issues.push({
+      path: from,
+      message: "must be shorter than 12h, the life of a token; 6h leaves time for trouble",
+    })
+  if (intervalMs !== undefined && intervalMs < 1000)
+    reading.issues.push({ path: from, message: "must be at least 1s" })
+  return intervalMs
+}
+
+function readSinks(reading: Reading, file: ConfigFile | undefined): readonly SinkSpec[] {
+  const tables = readTables(reading, file, "sink")
+  const given = reading.texts("sink")
+  if (given && tables.length > 0)
+    reading.notes.push(`${given.from} replaces the [[sink]] tables of ${file?.path}`)
+  const specs = given
+    ? given.texts.map((text) => gathering(reading, () => parseSinkText(text, given.from)))
+    : tables.map((table, i) => gathering(reading, () => parseSinkTable(table, `${file?.path}: sink[${i}]`)))
+  if (specs.length === 0)
+    reading.issues.push({
+      path: "",
+      message: "no sink: say where to deliver, such as --sink docker-config (`ecrelay sinks` lists them)",
+    })
+  return specs.filter((spec) => spec !== undefined)
+}

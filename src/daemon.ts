@@ -1,0 +1,109 @@
+// The loop of `run`: every sink keeps its own time, so that one that fails or hangs holds up no other.
+// Tokens are shared: sinks that come due together wait for one call.
+import { FetchError } from "./errors.ts"
+import { deliveriesOf, type PlannedDelivery } from "./plan.ts"
+import { isRetryable, type Outcome, type RefreshDeps, refresh } from "./refresh.ts"
+import { backoffDelay, type Due, dueIn, isDue, NOW, refreshDelay, untilDue } from "./schedule.ts"
+
+export type DaemonDeps = RefreshDeps & {
+  readonly intervalMs: number | undefined
+  /** Told of every attempt; `failures` counts those in a row before it, `nextMs` says when the next one comes. */
+  readonly onOutcome: (
+    outcome: Outcome,
+    about: { readonly failures: number; readonly nextMs: number },
+  ) => void
+  /** Told once, when every target of a sink that is not optional holds a fresh login. */
+  readonly onReady: () => void
+}
+
+type State = { due: Due; failures: number; fresh: boolean }
+
+// How long to sleep at most before looking at both clocks again: what a suspend or a clock step can cost.
+const LONGEST_SLEEP_MS = 60_000
+
+/** Keeps a plan fresh until the signal is aborted. `fresh` are deliveries that need none now, with their expiry. */
+export async function runDaemon(
+  deps: DaemonDeps,
+  signal: AbortSignal,
+  fresh: ReadonlyMap<PlannedDelivery, number> = new Map(),
+): Promise<void> {
+  const moment = { now: deps.clock.now(), uptime: deps.clock.uptime() }
+  const states = new Map<PlannedDelivery, State>()
+  for (const delivery of deliveriesOf(deps.plan)) {
+    const expiresAt = fresh.get(delivery)
+    const due =
+      expiresAt === undefined
+        ? NOW
+        : dueIn(refreshDelay(expiresAt - moment.now, deps.intervalMs, deps.random()).delayMs, moment)
+    states.set(delivery, { due, failures: 0, fresh: expiresAt !== undefined })
+  }
+  const ready = readiness(states, deps.onReady)
+  const bySink = Map.groupBy(states.keys(), ({ sink }) => sink)
+  await Promise.all(
+    [...bySink.values()].map((deliveries) => keepFresh(deliveries, states, deps, ready, signal)),
+  )
+}
+
+async function keepFresh(
+  deliveries: readonly PlannedDelivery[],
+  states: ReadonlyMap<PlannedDelivery, State>,
+  deps: DaemonDeps,
+  ready: () => void,
+  signal: AbortSignal,
+): Promise<void> {
+  const stateOf = (delivery: PlannedDelivery) => states.get(delivery) as State
+  const { clock } = deps
+  const moment = () => ({ now: clock.now(), uptime: clock.uptime() })
+  while (!signal.aborted) {
+    const due = deliveries.filter((delivery) => isDue(stateOf(delivery).due, moment()))
+    const outcomes = await refresh(due, deps, signal)
+    if (signal.aborted && outcomes.every(({ outcome }) => outcome === "failed")) return
+    for (const [i, delivery] of due.entries()) {
+      const outcome = outcomes[i] as Outcome
+      const state = stateOf(delivery)
+      const { failures } = state
+      settle(state, delivery, outcome, deps)
+      deps.onOutcome(outcome, { failures, nextMs: untilDue(state.due, moment()) })
+    }
+    ready()
+    const waitMs = Math.min(...deliveries.map((delivery) => untilDue(stateOf(delivery).due, moment())))
+    await clock.sleep(Math.min(waitMs, LONGEST_SLEEP_MS), signal).catch(() => undefined)
+  }
+}
+
+function settle(
+  state: State,
+  { planned }: PlannedDelivery,
+  { outcome, error }: Outcome,
+  deps: DaemonDeps,
+): void {
+  const { clock, tokens, random } = deps
+  const moment = { now: clock.now(), uptime: clock.uptime() }
+  const refreshDue = tokens.refreshOf(planned.source)
+  if (outcome !== "failed") {
+    state.failures = 0
+    state.fresh = true
+    // Without a token at hand there would be nothing to wait for.
+    state.due = refreshDue ?? NOW
+    return
+  }
+  state.failures += 1
+  const backoff = dueIn(backoffDelay(state.failures, isRetryable(error), random()), moment)
+  state.due =
+    error instanceof FetchError ? (tokens.retryOf(planned.source) ?? backoff) : earlier(backoff, refreshDue)
+}
+
+function earlier(one: Due, other: Due | undefined): Due {
+  return other && other.at < one.at ? other : one
+}
+
+function readiness(states: ReadonlyMap<PlannedDelivery, State>, onReady: () => void): () => void {
+  let told = false
+  return () => {
+    if (told) return
+    for (const [{ sink }, { fresh, failures }] of states)
+      if (!fresh && !(sink.optional && failures > 0)) return
+    told = true
+    onReady()
+  }
+}

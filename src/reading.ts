@@ -1,0 +1,124 @@
+// Reading settings: the strongest of flag, variable and file for each, and every problem gathered on the way.
+import type { ConfigFile } from "./config-file.ts"
+import { parseDuration } from "./duration.ts"
+import { ConfigError, type ConfigIssue } from "./errors.ts"
+import { type Given, nearestWord, SETTINGS } from "./settings.ts"
+
+/** One setting's texts and where they stand: `--interval`, `ECRELAY_INTERVAL`, `/etc/…/config.toml: interval`. */
+type Texts = { readonly from: string; readonly texts: readonly string[] }
+
+/** What a reading of the settings gathers: every problem, and what is worth a note. */
+export type Reading = {
+  readonly issues: ConfigIssue[]
+  readonly notes: string[]
+  /** The strongest of flag, variable and file. */
+  texts(key: string): Texts | undefined
+  /** Whether flags or variables give the setting. */
+  isGiven(key: string): boolean
+}
+
+/** Begins a reading; what the file holds too much is its first problem. */
+export function readSettings(flags: Given, variables: Given, file: ConfigFile | undefined): Reading {
+  const issues: ConfigIssue[] = []
+  const fromFile = new Map<string, Texts>()
+  for (const [key, value] of Object.entries(file?.tables ?? {})) {
+    if (key === "sink" || key === "registry") continue
+    const setting = SETTINGS.find((one) => one.key === key && !one.flagOnly)
+    const from = `${file?.path}: ${key}`
+    if (!setting) {
+      const nearest = nearestWord(
+        key,
+        SETTINGS.filter((one) => !one.flagOnly).map((one) => one.key),
+      )
+      issues.push({ path: from, message: `unknown key${nearest ? `; did you mean ${nearest}?` : ""}` })
+    } else if (
+      [value].flat().every((text) => typeof text === "string") &&
+      (setting.repeatable || !Array.isArray(value))
+    )
+      fromFile.set(key, { from, texts: [value].flat() as string[] })
+    else
+      issues.push({
+        path: from,
+        message: `must be a text in quotes${setting.repeatable ? " or a list of them" : ""}`,
+      })
+  }
+  const texts = (key: string) => flags.get(key) ?? variables.get(key) ?? fromFile.get(key)
+  return { issues, notes: [], texts, isGiven: (key) => flags.has(key) || variables.has(key) }
+}
+
+/** A duration in milliseconds. */
+export function readDuration(reading: Reading, key: string): number | undefined {
+  const given = reading.texts(key)
+  const text = given?.texts[0]
+  if (given === undefined || text === undefined) return undefined
+  const durationMs = parseDuration(text)
+  if (durationMs) return durationMs
+  const unit = /^\d+$/.test(text)
+    ? `${text} what? Write ${text}s, ${text}m or ${text}h`
+    : "is not a duration; write 90s, 30m or 6h"
+  reading.issues.push({
+    path: given.from,
+    message: /^\d+$/.test(text) ? unit : `${JSON.stringify(text)} ${unit}`,
+  })
+  return undefined
+}
+
+/** One of a few words. */
+export function readWord<const Word extends string>(
+  reading: Reading,
+  key: string,
+  words: readonly Word[],
+): Word | undefined {
+  const given = reading.texts(key)
+  const text = given?.texts[0]
+  if (given === undefined || text === undefined) return undefined
+  const word = words.find((one) => one === text)
+  if (!word)
+    reading.issues.push({
+      path: given.from,
+      message: `${JSON.stringify(text)} is not one of ${words.join(", ")}`,
+    })
+  return word
+}
+
+/** An http or https URL. */
+export function readUrl(reading: Reading, key: string): string | undefined {
+  const given = reading.texts(key)
+  const text = given?.texts[0]
+  if (given && text && !isHttpUrl(text))
+    reading.issues.push({
+      path: given.from,
+      message: `${JSON.stringify(text)} is not a URL; it starts with https:// or http://`,
+    })
+  return text
+}
+
+/** Whether a text is an http or https URL. */
+export function isHttpUrl(text: string): boolean {
+  return URL.canParse(text) && /^https?:$/.test(new URL(text).protocol)
+}
+
+/** Runs what may throw a ConfigError and gathers its issues instead. */
+export function gathering<T>(reading: Reading, parse: () => T): T | undefined {
+  try {
+    return parse()
+  } catch (error) {
+    if (!(error instanceof ConfigError)) throw error
+    reading.issues.push(...error.issues)
+    return undefined
+  }
+}
+
+/** The [[tables]] of a key of the config file. */
+export function readTables(
+  reading: Reading,
+  file: ConfigFile | undefined,
+  key: string,
+): readonly Record<string, unknown>[] {
+  const tables = file?.tables[key]
+  if (tables === undefined) return []
+  if (Array.isArray(tables) && tables.every((table) => typeof table === "object" && table !== null))
+    return tables
+  reading.issues.push({ path: `${file?.path}: ${key}`, message: `is a table of its own: write [[${key}]]` })
+  return []
+}

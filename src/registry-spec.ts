@@ -1,0 +1,144 @@
+// Registries as they are configured: --registry, --region or a [[registry]] table → a registry and who asks for it.
+import * as v from "valibot"
+import type { ConfigFile } from "./config-file.ts"
+import type { Source } from "./ecr.ts"
+import { type PlannedRegistry, sourceKey } from "./plan.ts"
+import { type Principal, principalOf } from "./principal.ts"
+import { isHttpUrl, type Reading, readTables } from "./reading.ts"
+import { isAccount, isRegion, ownRegistry, parseRegistry, partitionOf, type Registry } from "./registry.ts"
+import { asConfigIssues } from "./sink-spec.ts"
+
+/** The registries that flags, variables and file name; the own one in the default region where nothing does. */
+export async function readRegistries(
+  reading: Reading,
+  file: ConfigFile | undefined,
+  principal: Principal,
+  endpointUrl: string | undefined,
+  loadDefaultRegion: (profile: string | undefined) => Promise<string | undefined>,
+): Promise<readonly PlannedRegistry[]> {
+  const common = { principal, ...(endpointUrl ? { endpointUrl } : {}) }
+  const isGiven = reading.isGiven("registry") || reading.isGiven("region")
+  const tables = readTables(reading, file, "registry")
+  if (isGiven && tables.length > 0)
+    reading.notes.push(
+      `${reading.isGiven("registry") ? "--registry" : "--region"} replaces the [[registry]] tables of ${file?.path}`,
+    )
+  const planned = [
+    ...(isGiven
+      ? []
+      : tables.map((table, i) => readRegistryTable(reading, table, `${file?.path}: registry[${i}]`, common))),
+    ...(reading.texts("registry")?.texts ?? []).map((host) => readHost(reading, host, common)),
+    ...(!isGiven || reading.isGiven("region") ? (reading.texts("region")?.texts ?? []) : []).map((region) =>
+      readRegion(reading, region, common),
+    ),
+  ]
+  if (planned.length === 0) {
+    const region = await loadDefaultRegion(principal.profile)
+    if (!region)
+      reading.issues.push({
+        path: "",
+        message: "no region: name one with --region or AWS_REGION, or a registry with --registry",
+      })
+    else planned.push(readRegion(reading, region, common))
+  }
+  return withoutRepeats(planned.filter((one) => one !== undefined))
+}
+
+// The same registry by the same identity, named twice, is one wish.
+function withoutRepeats(planned: readonly PlannedRegistry[]): readonly PlannedRegistry[] {
+  const key = ({ registry, source }: PlannedRegistry) =>
+    `${registry === "own" ? "" : registry.host} ${sourceKey(source)}`
+  return [...new Map(planned.map((one) => [key(one), one])).values()]
+}
+
+type Common = Pick<Source, "principal" | "endpointUrl">
+
+function readHost(reading: Reading, text: string, common: Common): PlannedRegistry | undefined {
+  const from = reading.texts("registry")?.from ?? ""
+  const host = text
+    .trim()
+    .replace(/^https:\/\//i, "")
+    .replace(/\/$/, "")
+  const registry = parseRegistry(host)
+  if (registry) return { registry, source: { ...common, service: registry.service, region: registry.region } }
+  reading.issues.push({ path: from, message: `${JSON.stringify(text)} ${whyNoRegistry(host)}` })
+  return undefined
+}
+
+function whyNoRegistry(host: string): string {
+  const bare = host.split("/", 1)[0] ?? ""
+  if (bare !== host && parseRegistry(bare)) return `names a repository; the registry alone is ${bare}`
+  if (isRegion(host)) return `is a region; write --region ${host}`
+  return "is not an ECR registry, such as 123456789012.dkr.ecr.eu-west-1.amazonaws.com; a name of your own in front of ECR goes into a [[registry]] table with its account and region"
+}
+
+function readRegion(reading: Reading, text: string, common: Common): PlannedRegistry | undefined {
+  const region = text.trim()
+  if (isRegion(region)) return { registry: "own", source: { ...common, service: "ecr", region } }
+  const from = reading.texts("region")?.from ?? "AWS_REGION"
+  reading.issues.push({ path: from, message: `${JSON.stringify(text)} is not a region, such as eu-west-1` })
+  return undefined
+}
+
+const text = (message: string) => v.optional(v.pipe(v.string(message), v.nonEmpty(message)))
+const REGISTRY_TABLE = v.strictObject({
+  host: text("must be a host"),
+  account: v.optional(
+    v.pipe(v.string("must be twelve digits in quotes"), v.check(isAccount, "must be twelve digits")),
+  ),
+  region: v.optional(
+    v.pipe(v.string("must be a region"), v.check(isRegion, "must be a region, such as eu-west-1")),
+  ),
+  profile: text("must be a profile's name"),
+  role_arn: text("must be a role's ARN"),
+  external_id: text("must be a text"),
+  endpoint_url: v.optional(v.pipe(v.string("must be a URL"), v.check(isHttpUrl, "must be a URL"))),
+})
+
+function readRegistryTable(
+  reading: Reading,
+  table: Readonly<Record<string, unknown>>,
+  origin: string,
+  common: Common,
+): PlannedRegistry | undefined {
+  const parsed = v.safeParse(REGISTRY_TABLE, table)
+  if (!parsed.success) {
+    reading.issues.push(...asConfigIssues(parsed.issues, origin, Object.keys(REGISTRY_TABLE.entries)))
+    return undefined
+  }
+  const { host, account, region, profile, role_arn, external_id, endpoint_url } = parsed.output
+  const own = principalOf({ profile, roleArn: role_arn, externalId: external_id })
+  const shared = {
+    // A table that names an identity names all of it.
+    principal: Object.keys(own).length > 0 ? own : common.principal,
+    ...(endpoint_url
+      ? { endpointUrl: endpoint_url }
+      : common.endpointUrl
+        ? { endpointUrl: common.endpointUrl }
+        : {}),
+  }
+  const registry = registryNamed(host, account, region)
+  if (registry === undefined)
+    reading.issues.push({
+      path: origin,
+      message: host
+        ? `${JSON.stringify(host)} is not an ECR host; give its account and region too`
+        : "needs a host, or a region, or an account and a region",
+    })
+  if (registry === undefined) return undefined
+  if (registry === "own") return { registry, source: { ...shared, service: "ecr", region: region as string } }
+  return { registry, source: { ...shared, service: registry.service, region: registry.region } }
+}
+
+function registryNamed(
+  host: string | undefined,
+  account: string | undefined,
+  region: string | undefined,
+): Registry | "own" | undefined {
+  if (!host) return region === undefined ? undefined : account ? ownRegistry(account, region) : "own"
+  const known = parseRegistry(host)
+  if (known) return known
+  return account && region
+    ? { host: host.toLowerCase(), account, region, partition: partitionOf(region), service: "ecr" }
+    : undefined
+}

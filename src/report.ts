@@ -1,0 +1,164 @@
+// Reports: outcomes and states as lines for people, JSON for programs, and the exit code. Never a secret.
+import { formatDuration } from "./duration.ts"
+import { DeliveryError, FetchError } from "./errors.ts"
+import type { Outcome } from "./refresh.ts"
+import type { Finding } from "./sink.ts"
+import type { TargetStatus } from "./status.ts"
+
+/** How to print: the present moment (milliseconds since 1970), and whether colour is welcome. */
+export type Style = { readonly now: number; readonly colour: boolean }
+
+/** What a failure comes to in words. A bug has no code: its stack goes to the log. */
+export function describeError(error: unknown): { code: string; message: string; hint: string | undefined } {
+  if (error instanceof FetchError || error instanceof DeliveryError)
+    return { code: error.code, message: error.message, hint: error.hint }
+  const message = error instanceof Error ? `${error.name}: ${error.message}` : String(error)
+  return {
+    code: "bug",
+    message: `unexpected: ${message}`,
+    hint: "this is a fault in ecrelay; please report it with the log line",
+  }
+}
+
+/** Outcomes for people: a line each, with cause and way out below what failed. */
+export function formatOutcomes(outcomes: readonly Outcome[], style: Style): string {
+  const rows = outcomes.map(
+    (one) => [one.outcome, one.sink, one.target, until(one.expiresAt, style)] as const,
+  )
+  return table(rows, style, (i) => {
+    const { error, warning } = outcomes[i] as Outcome
+    const { message, hint } =
+      error === undefined ? { message: undefined, hint: undefined } : describeError(error)
+    return [message, warning && `warning: ${warning}`, hint && `hint: ${hint}`]
+  })
+}
+
+/** Outcomes for programs. */
+export function outcomesAsJson(outcomes: readonly Outcome[]): string {
+  return json({
+    outcomes: outcomes.map(({ sink, target, registry, outcome, expiresAt, error, warning }) => ({
+      sink,
+      target,
+      registry,
+      outcome,
+      expiresAt: instant(expiresAt),
+      ...(error === undefined ? {} : describeError(error)),
+      ...(warning ? { warning } : {}),
+    })),
+  })
+}
+
+/** States for people. */
+export function formatStatuses(statuses: readonly TargetStatus[], style: Style): string {
+  const rows = statuses.map((one) => [one.state, one.sink, one.target, until(one.expiresAt, style)] as const)
+  return table(rows, style, (i) => {
+    const { message, hint } = statuses[i] as TargetStatus
+    return [message, hint && `hint: ${hint}`]
+  })
+}
+
+/** Findings for people: what is not right first of all, with the fix. */
+export function formatFindings(findings: readonly Finding[], style: Style): string {
+  const wrong = findings.filter(({ level }) => level !== "ok")
+  return table(
+    wrong.map(({ level, subject, message }) => [level, subject, message]),
+    style,
+    (i) => [wrong[i]?.fix && `fix: ${wrong[i]?.fix}`],
+  )
+}
+
+/** What a check finds; its failure is a finding too. */
+export async function findingsOf(
+  check: () => Promise<readonly Finding[]>,
+  subject: string,
+): Promise<readonly Finding[]> {
+  try {
+    return await check()
+  } catch (error) {
+    const { message, hint } = describeError(error)
+    return [{ level: "error", subject, message, ...(hint ? { fix: hint } : {}) }]
+  }
+}
+
+/** States for programs; a dry run adds its findings. */
+export function statusesAsJson(statuses: readonly TargetStatus[], findings?: readonly Finding[]): string {
+  return json({
+    targets: statuses.map(({ sink, target, registry, state, expiresAt, remainingMs, message, hint }) => ({
+      sink,
+      target,
+      registry,
+      state,
+      expiresAt: instant(expiresAt),
+      remainingSeconds: remainingMs === undefined ? undefined : Math.floor(remainingMs / 1000),
+      message,
+      hint,
+    })),
+    findings,
+  })
+}
+
+/** 0 when all is delivered, unchanged or not due. */
+export function exitCodeOfOutcomes(outcomes: readonly Outcome[]): 0 | 1 {
+  return outcomes.some(({ outcome }) => outcome === "failed") ? 1 : 0
+}
+
+/** 0 when all is fresh or cannot be known. */
+export function exitCodeOfStatuses(statuses: readonly TargetStatus[]): 0 | 1 {
+  return statuses.every(({ state }) => state === "fresh" || state === "unknown") ? 0 : 1
+}
+
+/** `2026-11-24 09:40 UTC`. */
+export function formatInstant(at: number): string {
+  return `${new Date(at).toISOString().slice(0, 16).replace("T", " ")} UTC`
+}
+
+function until(expiresAt: number | undefined, { now }: Style): string {
+  if (expiresAt === undefined) return ""
+  const leftMs = expiresAt - now
+  return leftMs > 0
+    ? `until ${formatInstant(expiresAt)} (${formatDuration(leftMs)})`
+    : `expired ${formatInstant(expiresAt)} (${formatDuration(-leftMs)} ago)`
+}
+
+const COLOURS: Readonly<Record<string, number>> = {
+  delivered: 32,
+  unchanged: 32,
+  fresh: 32,
+  skipped: 32,
+  stale: 33,
+  unknown: 33,
+  warning: 33,
+  error: 31,
+  failed: 31,
+  expired: 31,
+  missing: 31,
+  unreadable: 31,
+}
+
+function table(
+  rows: readonly (readonly string[])[],
+  { colour }: Style,
+  below: (row: number) => readonly (string | undefined)[],
+): string {
+  const widths = [0, 1, 2].map((column) => Math.max(0, ...rows.map((row) => row[column]?.length ?? 0)))
+  const indent = " ".repeat((widths[0] ?? 0) + 2)
+  const lines = rows.flatMap((row, i) => {
+    const [word = "", ...rest] = row.map((cell, column) => cell.padEnd(widths[column] ?? 0))
+    const first = colour ? `\u001b[${COLOURS[row[0] ?? ""]}m${word}\u001b[0m` : word
+    return [
+      [first, ...rest].join("  ").trimEnd(),
+      ...below(i)
+        .filter(Boolean)
+        .map((line) => indent + line),
+    ]
+  })
+  return lines.map((line) => `${line}\n`).join("")
+}
+
+function instant(at: number | undefined): string | null {
+  return at === undefined ? null : new Date(at).toISOString()
+}
+
+function json(value: unknown): string {
+  return `${JSON.stringify(value)}\n`
+}

@@ -1,0 +1,100 @@
+// A session: the world, the checked configuration and the plan that a command works with.
+import { defaultRegion, type Environment, loadProfileKeys } from "./aws.ts"
+import type { Clock } from "./clock.ts"
+import { type Config, parseConfig } from "./config.ts"
+import { loadConfigFile } from "./config-file.ts"
+import { type Aws, createAws } from "./ecr.ts"
+import { ConfigError, type ConfigIssue } from "./errors.ts"
+import { createLog, type Log } from "./log.ts"
+import { type Plan, type PlannedRegistry, type PlannedSink, refuseDuplicateTargets } from "./plan.ts"
+import type { Style } from "./report.ts"
+import { type Given, settingsFromEnvironment } from "./settings.ts"
+import type { SinkDeps } from "./sink.ts"
+import { createSink, type SinkKinds, type SinkSpec } from "./sink-spec.ts"
+
+/** The world as `main.ts` hands it in. */
+export type World = Omit<SinkDeps, "secret"> & {
+  readonly env: Environment
+  readonly clock: Clock
+  /** A number in [0, 1). */
+  readonly random: () => number
+  readonly fetch: typeof fetch
+  readonly kinds: SinkKinds
+  /** Whether standard output is a terminal that may show colour. */
+  readonly colour: boolean
+  readonly print: (text: string) => void
+  readonly printError: (text: string) => void
+  /** Aborted when the process is asked to stop. */
+  readonly stop: AbortSignal
+}
+
+export type Session = {
+  readonly world: World
+  readonly config: Config
+  readonly plan: Plan
+  readonly log: Log
+  readonly aws: Aws
+}
+
+/** Reads the configuration, makes the sinks and the plan. Nothing is asked of AWS or of a sink. Throws a ConfigError. */
+export async function openSession(given: Given, world: World): Promise<Session> {
+  const config = await loadConfig(given, world)
+  const plan = await createPlan(config, world)
+  const log = createLog({ level: config.logLevel, format: config.logFormat }, world.clock, world.printError)
+  for (const note of config.notes) log("info", note)
+  return { world, config, plan, log, aws: createAws(world) }
+}
+
+/** Flags, variables and config file, checked. Throws a ConfigError. */
+export async function loadConfig(given: Given, { env }: Pick<World, "env">): Promise<Config> {
+  const variables = settingsFromEnvironment(env)
+  const named = (given.get("config") ?? variables.get("config"))?.texts[0]
+  return parseConfig(given, variables, await loadConfigFile(named, env), async (profile) =>
+    defaultRegion(env, await loadProfileKeys(env, profile)),
+  )
+}
+
+/** The present moment and the terminal's manners, for reports. */
+export function styleOf({ clock, colour }: World): Style {
+  return { now: clock.now(), colour }
+}
+
+async function createPlan({ sinks, registries }: Config, world: World): Promise<Plan> {
+  const issues: ConfigIssue[] = []
+  const planned: PlannedSink[] = []
+  for (const spec of sinks) {
+    try {
+      const wanted = wantedRegistries(spec, registries)
+      const sink = await createSink(spec, world.kinds, world)
+      planned.push({ sink, origin: spec.origin, optional: spec.optional, registries: wanted })
+    } catch (error) {
+      if (!(error instanceof ConfigError)) throw error
+      issues.push(...error.issues)
+    }
+  }
+  if (issues.length > 0) throw new ConfigError(issues)
+  const plan = { sinks: planned }
+  refuseDuplicateTargets(plan)
+  return plan
+}
+
+// A registry is named by its host; an own one, whose host is not known yet, by its region.
+function nameOf({ registry, source }: PlannedRegistry): string {
+  return registry === "own" ? source.region : registry.host
+}
+
+function wantedRegistries(
+  { registries: names, origin }: SinkSpec,
+  all: readonly PlannedRegistry[],
+): readonly PlannedRegistry[] {
+  if (!names) return all
+  const unknown = names.filter((name) => !all.some((one) => nameOf(one) === name))
+  if (unknown.length > 0)
+    throw new ConfigError([
+      {
+        path: `${origin}, registries`,
+        message: `no such registry is configured: ${unknown.join(", ")} (there are ${all.map(nameOf).join(", ")})`,
+      },
+    ])
+  return all.filter((one) => names.includes(nameOf(one)))
+}

@@ -1,0 +1,159 @@
+// Every setting once: its flag, its variable, its key in the config file, its help. A flag beats the variable, the
+// variable beats the file. The texts stay as they were written; `config.ts` says what they mean.
+
+/** The commands that exist. */
+export const COMMANDS = ["refresh", "run", "status", "sinks", "config"] as const
+export type Command = (typeof COMMANDS)[number]
+
+export type Setting = {
+  /** The key in the config file; flag and variable follow from it. */
+  readonly key: string
+  /** What stands for the value in help; absent for a yes-or-no flag. */
+  readonly value?: string
+  /** May be given several times; its variable holds one value a line. */
+  readonly repeatable?: true
+  /** Not a key of the config file. */
+  readonly flagOnly?: true
+  readonly description: string
+  readonly commands: readonly Command[]
+}
+
+const ALL: readonly Command[] = ["refresh", "run", "status", "config"]
+const WRITING: readonly Command[] = ["refresh", "run", "config"]
+
+export const SETTINGS: readonly Setting[] = [
+  {
+    key: "sink",
+    value: "TYPE[,KEY=VALUE…]",
+    repeatable: true,
+    description: "Where to deliver (repeatable); `ecrelay sinks` lists the types",
+    commands: ALL,
+  },
+  {
+    key: "registry",
+    value: "HOST",
+    repeatable: true,
+    description: "Registry to log in to, as in image names (repeatable)",
+    commands: ALL,
+  },
+  {
+    key: "region",
+    value: "REGION",
+    repeatable: true,
+    description: "The caller's own registry in this region (repeatable)",
+    commands: ALL,
+  },
+  { key: "profile", value: "NAME", description: "AWS profile to ask with", commands: ALL },
+  { key: "role_arn", value: "ARN", description: "Role to assume before asking", commands: ALL },
+  { key: "external_id", value: "ID", description: "External id for --role-arn", commands: ALL },
+  {
+    key: "endpoint_url",
+    value: "URL",
+    description: "Where ECR's API is, instead of AWS's own endpoint",
+    commands: ALL,
+  },
+  {
+    key: "config",
+    value: "FILE",
+    flagOnly: true,
+    description: "Config file (default: ~/.config/ecrelay/config.toml, then /etc/ecrelay/config.toml)",
+    commands: ALL,
+  },
+  {
+    key: "interval",
+    value: "DURATION",
+    description: "Refresh this often, such as 6h (default: at half of the token's life)",
+    commands: ["run", "config"],
+  },
+  {
+    key: "min_remaining",
+    value: "DURATION",
+    description: "Leave targets alone that hold a login good for at least this long",
+    commands: ALL,
+  },
+  {
+    key: "timeout",
+    value: "DURATION",
+    description: "Give up after this long (run: on each fetch and each delivery; default 60s)",
+    commands: ALL,
+  },
+  {
+    key: "dry_run",
+    flagOnly: true,
+    description: "Show what would be delivered where, change nothing",
+    commands: ["refresh", "run"],
+  },
+  {
+    key: "output",
+    value: "text|json",
+    description: "Form of the result on standard output",
+    commands: ["refresh", "status", "sinks"],
+  },
+  {
+    key: "log_level",
+    value: "debug|info|warn|error",
+    description: "Least important log line to print (default info)",
+    commands: WRITING,
+  },
+  {
+    key: "log_format",
+    value: "text|json",
+    description: "Form of log lines on standard error",
+    commands: WRITING,
+  },
+]
+
+/** `min_remaining` → `--min-remaining`. */
+export function flagOf({ key }: Setting): string {
+  return `--${key.replaceAll("_", "-")}`
+}
+
+/** `min_remaining` → `ECRELAY_MIN_REMAINING`. */
+export function variableOf({ key }: Setting): string {
+  return `ECRELAY_${key.toUpperCase()}`
+}
+
+/** What was given for the settings, by key, with the place it was given at. */
+export type Given = ReadonlyMap<string, { readonly from: string; readonly texts: readonly string[] }>
+
+/** The settings that the environment gives. An empty variable is as good as none. */
+export function settingsFromEnvironment(env: Readonly<Record<string, string | undefined>>): Given {
+  return new Map(
+    SETTINGS.flatMap((setting) => {
+      const from = variableOf(setting)
+      const text = env[from]?.trim()
+      if (!text) return []
+      const texts = setting.repeatable
+        ? text
+            .split("\n")
+            .map((line) => line.trim())
+            .filter(Boolean)
+        : [text]
+      return [[setting.key, { from, texts }] as const]
+    }),
+  )
+}
+
+/** The word among `words` that `text` was probably meant to be, at most two slips away. */
+export function nearestWord(text: string, words: readonly string[]): string | undefined {
+  const [best] = words
+    .map((word) => ({ word, slips: slipsBetween(text.toLowerCase(), word) }))
+    .filter(({ slips }) => slips <= 2)
+    .sort((a, b) => a.slips - b.slips)
+  return best?.word
+}
+
+function slipsBetween(one: string, other: string): number {
+  let row = Array.from({ length: other.length + 1 }, (_, i) => i)
+  for (let i = 1; i <= one.length; i += 1) {
+    const next = [i]
+    for (let j = 1; j <= other.length; j += 1)
+      next[j] = Math.min(
+        (row[j] ?? 0) + 1,
+        (next[j - 1] ?? 0) + 1,
+        (row[j - 1] ?? 0) + (one[i - 1] === other[j - 1] ? 0 : 1),
+      )
+    row = next
+  }
+  return row[other.length] ?? 0
+}

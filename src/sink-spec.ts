@@ -1,0 +1,150 @@
+// Sinks as they are configured: `--sink TYPE[,KEY=VALUE…]` or a [[sink]] table → a sink with checked options.
+import * as v from "valibot"
+import type { Secret } from "./credential.ts"
+import { ConfigError, type ConfigIssue, DeliveryError } from "./errors.ts"
+import { loadSecret } from "./reference.ts"
+import { nearestWord } from "./settings.ts"
+import type { Sink, SinkDeps, SinkKind } from "./sink.ts"
+
+/** One configured sink: its type, its own options still unchecked, and what is common to all sinks. */
+export type SinkSpec = {
+  readonly type: string
+  readonly options: Readonly<Record<string, unknown>>
+  /** `run` counts as ready without it. */
+  readonly optional: boolean
+  /** Hosts, or regions of own registries, that this sink wants; undefined for all. */
+  readonly registries?: readonly string[]
+  /** Where it was configured, for messages. */
+  readonly origin: string
+}
+
+/** The kinds of sink there are, each loaded when it is used. */
+export type SinkKinds = Readonly<Record<string, () => Promise<SinkKind>>>
+
+/** Reads `TYPE[,KEY=VALUE…]`. Fields are CSV, so a value with a comma stands in quotes. Throws a ConfigError. */
+export function parseSinkText(text: string, origin: string): SinkSpec {
+  const [type = "", ...fields] = splitFields(text, origin)
+  const table: Record<string, unknown> = {}
+  for (const field of fields) {
+    const equals = field.indexOf("=")
+    if (equals < 1)
+      throw new ConfigError([
+        { path: `${origin} ${type}`, message: `${JSON.stringify(field)} is not KEY=VALUE` },
+      ])
+    const [key, value] = [field.slice(0, equals).trim(), field.slice(equals + 1)]
+    const before = table[key]
+    table[key] = before === undefined ? value : [before, value].flat()
+  }
+  return parseSinkTable({ ...table, type: type.trim() }, `${origin} ${type.trim()}`)
+}
+
+const COMMON = v.looseObject({
+  type: v.pipe(v.string("must be the type of a sink"), v.nonEmpty("must name the type of a sink")),
+  optional: v.optional(v.union([v.boolean(), v.picklist(["true", "false"])], "must be true or false")),
+  registries: v.optional(v.union([v.string(), v.array(v.string())], "must be a list of hosts or regions")),
+})
+
+/** Reads a [[sink]] table. Throws a ConfigError. */
+export function parseSinkTable(table: Readonly<Record<string, unknown>>, origin: string): SinkSpec {
+  const parsed = v.safeParse(COMMON, table)
+  if (!parsed.success) throw new ConfigError(asConfigIssues(parsed.issues, origin, []))
+  const { type, optional, registries, ...options } = parsed.output
+  return {
+    type,
+    options,
+    optional: optional === true || optional === "true",
+    ...(registries === undefined ? {} : { registries: [registries].flat() }),
+    origin,
+  }
+}
+
+/** The options of a spec that are secret or may hold a secret. */
+export async function secretKeysOf(spec: SinkSpec, kinds: SinkKinds): Promise<readonly string[]> {
+  const kind = await kinds[spec.type]?.()
+  const entries = Object.entries((kind?.options.entries ?? {}) as Record<string, v.GenericSchema>)
+  return entries.filter(([, schema]) => isSecretOption(schema)).map(([key]) => key)
+}
+
+function isSecretOption(schema: v.GenericSchema): boolean {
+  const inner = "wrapped" in schema ? (schema.wrapped as v.GenericSchema) : schema
+  return v.getMetadata(inner).secret === true
+}
+
+/** Makes the sink that a spec describes, loading its kind. No other I/O. Throws a ConfigError. */
+export async function createSink(
+  spec: SinkSpec,
+  kinds: SinkKinds,
+  world: Omit<SinkDeps, "secret">,
+): Promise<Sink> {
+  const load = Object.hasOwn(kinds, spec.type) ? kinds[spec.type] : undefined
+  if (!load) {
+    const nearest = nearestWord(spec.type, Object.keys(kinds))
+    const message = `unknown sink${nearest ? `; did you mean ${nearest}?` : ""} (sinks: ${Object.keys(kinds).join(", ")})`
+    throw new ConfigError([{ path: spec.origin, message }])
+  }
+  const kind = await load()
+  const parsed = v.safeParse(kind.options, spec.options)
+  if (!parsed.success)
+    throw new ConfigError(asConfigIssues(parsed.issues, spec.origin, Object.keys(kind.options.entries)))
+  try {
+    return kind.create(parsed.output, { ...world, secret: (text) => secretFor(spec.type, text, world.env) })
+  } catch (error) {
+    if (!(error instanceof ConfigError)) throw error
+    throw new ConfigError(
+      error.issues.map(({ path, message }) => ({ path: `${spec.origin}, ${path}`, message })),
+    )
+  }
+}
+
+async function secretFor(sink: string, text: string, env: SinkDeps["env"]): Promise<Secret> {
+  try {
+    return await loadSecret(text, env)
+  } catch (cause) {
+    throw new DeliveryError(`${sink} ${text}: ${(cause as Error).message}`, {
+      sink,
+      target: text,
+      code: "secret-missing",
+      hint: "put the secret where this reference points, or let the reference point to where it is",
+      retryable: false,
+      cause,
+    })
+  }
+}
+
+/** Valibot's issues in our words, each by its path. */
+export function asConfigIssues(
+  issues: readonly v.BaseIssue<unknown>[],
+  origin: string,
+  known: readonly string[],
+): readonly ConfigIssue[] {
+  return issues.map((issue) => {
+    const key = v.getDotPath(issue) ?? ""
+    const path = [origin, key].filter(Boolean).join(", ")
+    if (issue.expected === "never") {
+      const nearest = nearestWord(key, known)
+      const options = known.length > 0 ? `there are ${known.join(", ")}` : "it has none"
+      return { path, message: `unknown option; ${nearest ? `did you mean ${nearest}?` : options}` }
+    }
+    if (issue.received === "undefined") return { path, message: "is required" }
+    return { path, message: issue.message }
+  })
+}
+
+// As `docker --mount` reads them: RFC 4180 on one line.
+function splitFields(text: string, origin: string): readonly string[] {
+  const fields: string[] = []
+  const field = /\s*"((?:[^"]|"")*)"\s*(?:,|$)|([^",]*)(?:,|$)/gy
+  while (field.lastIndex < text.length || fields.length === 0) {
+    const match = field.exec(text)
+    if (!match)
+      throw new ConfigError([
+        {
+          path: origin,
+          message: `quotes do not match in ${JSON.stringify(text.split(",", 1)[0])},…; a quoted field starts and ends with one, like '"KEY=a,b"'`,
+        },
+      ])
+    fields.push(match[1] === undefined ? (match[2] ?? "") : match[1].replaceAll('""', '"'))
+    if (!match[0].endsWith(",") || match[0] === "") break
+  }
+  return fields
+}

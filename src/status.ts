@@ -1,0 +1,134 @@
+// Status: what every target holds, and whether that is fresh. Reads only.
+import type { Clock } from "./clock.ts"
+import type { Aws } from "./ecr.ts"
+import { DeliveryError, type FetchError } from "./errors.ts"
+import {
+  formatRegistry,
+  type Plan,
+  type PlannedDelivery,
+  type PlannedSink,
+  sourceKey,
+  targetsOf,
+} from "./plan.ts"
+import { formatPrincipal } from "./principal.ts"
+import { described } from "./refresh.ts"
+import type { Held, Target } from "./sink.ts"
+
+/** Less than this left makes a login stale where nothing else is asked for: a third of its life. */
+export const DEFAULT_MIN_REMAINING_MS = 4 * 3_600_000
+
+/** One target and what it holds. */
+export type TargetStatus = {
+  readonly sink: string
+  readonly target: string
+  readonly registry: string
+  readonly state: "fresh" | "stale" | "expired" | "missing" | "unknown" | "unreadable"
+  /** Milliseconds since 1970; undefined where it is not known. */
+  readonly expiresAt?: number | undefined
+  readonly remainingMs?: number | undefined
+  readonly message?: string | undefined
+  readonly hint?: string | undefined
+}
+
+export type StatusDeps = { readonly clock: Clock; readonly minRemainingMs: number }
+
+/** The accounts behind own registries, by source: one call per identity. What AWS refuses is kept as its error. */
+export async function loadAccounts(
+  plan: Plan,
+  aws: Aws,
+  signal: AbortSignal,
+): Promise<{ accounts: Map<string, string>; errors: Map<string, FetchError> }> {
+  const own = plan.sinks.flatMap(({ registries }) => registries.filter(({ registry }) => registry === "own"))
+  const accounts = new Map<string, string>()
+  const errors = new Map<string, FetchError>()
+  const byPrincipal = Map.groupBy(own, ({ source }) => formatPrincipal(source.principal))
+  await Promise.all(
+    [...byPrincipal.values()].map(async (planned) => {
+      const [first] = planned
+      if (!first) return
+      const keys = planned.map(({ source }) => sourceKey(source))
+      try {
+        const account = await aws.fetchAccount(first.source, signal)
+        for (const key of keys) accounts.set(key, account)
+      } catch (error) {
+        for (const key of keys) errors.set(key, error as FetchError)
+      }
+    }),
+  )
+  return { accounts, errors }
+}
+
+/** What the targets of deliveries hold, in order. */
+export async function readStatus(
+  deliveries: readonly PlannedDelivery[],
+  accounts: Map<string, string>,
+  errors: ReadonlyMap<string, FetchError>,
+  deps: StatusDeps,
+  signal: AbortSignal,
+): Promise<readonly TargetStatus[]> {
+  const statuses = new Map<PlannedDelivery, TargetStatus>()
+  const bySink = Map.groupBy(deliveries, ({ sink }) => sink)
+  await Promise.all(
+    [...bySink].map(async ([sink, ofSink]) => {
+      const known: { delivery: PlannedDelivery; target: Target }[] = []
+      for (const delivery of ofSink) {
+        const key = sourceKey(delivery.planned.source)
+        const target = targetsOf(sink, delivery.planned, accounts.get(key))[delivery.index]
+        if (target) known.push({ delivery, target })
+        else statuses.set(delivery, unresolved(delivery, errors.get(key)))
+      }
+      const held = await readTargets(
+        sink,
+        known.map(({ target }) => target),
+        signal,
+      )
+      for (const [i, { delivery }] of known.entries())
+        statuses.set(delivery, { ...described(delivery, { accounts }), ...judge(held[i], sink, deps) })
+    }),
+  )
+  return deliveries.map((delivery) => statuses.get(delivery) as TargetStatus)
+}
+
+async function readTargets(
+  { sink }: PlannedSink,
+  targets: readonly Target[],
+  signal: AbortSignal,
+): Promise<readonly (Held | undefined)[]> {
+  if (!sink.read || targets.length === 0) return targets.map(() => undefined)
+  try {
+    return await sink.read(targets, signal)
+  } catch (error) {
+    if (!(error instanceof DeliveryError)) throw error
+    return targets.map(() => ({ state: "unreadable", error }))
+  }
+}
+
+/** Fresh: what we would write, and enough life left. */
+function judge(
+  held: Held | undefined,
+  { sink }: PlannedSink,
+  { clock, minRemainingMs }: StatusDeps,
+): Pick<TargetStatus, "state" | "expiresAt" | "remainingMs" | "message" | "hint"> {
+  if (!held) return { state: "unknown", message: `${sink.type} cannot be read` }
+  if (held.state === "missing") return { state: "missing", hint: "`ecrelay refresh` writes it" }
+  if (held.state === "unreadable")
+    return { state: "unreadable", message: held.error.message, hint: held.error.hint }
+  const { expiresAt, differs } = held
+  const remainingMs = expiresAt === undefined ? undefined : expiresAt - clock.now()
+  const known = { expiresAt, remainingMs, message: differs }
+  if (remainingMs !== undefined && remainingMs <= 0) return { ...known, state: "expired" }
+  if (differs) return { ...known, state: "stale", hint: "`ecrelay refresh` mends it" }
+  if (remainingMs === undefined) return { ...known, state: "unknown", message: "the login tells no expiry" }
+  return { ...known, state: remainingMs >= minRemainingMs ? "fresh" : "stale" }
+}
+
+function unresolved({ sink, planned }: PlannedDelivery, error: FetchError | undefined): TargetStatus {
+  return {
+    sink: sink.sink.type,
+    target: formatRegistry(planned),
+    registry: formatRegistry(planned),
+    state: "unreadable",
+    message: error?.message ?? "AWS did not say which registry is the caller's own",
+    hint: error?.hint,
+  }
+}

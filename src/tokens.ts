@@ -1,0 +1,93 @@
+// Tokens at hand: at most one call to AWS per source and refresh, however many sinks and registries wait for it.
+// A failed call is remembered until its back-off is over, so that many sinks do not ask in turn for what just failed.
+import type { Clock } from "./clock.ts"
+import type { Aws, Source, Token } from "./ecr.ts"
+import { FetchError } from "./errors.ts"
+import { sourceKey } from "./plan.ts"
+import { backoffDelay, type Due, dueIn, isDue, isPastHalf, refreshDelay } from "./schedule.ts"
+
+/** A token and when it was fetched and is to be fetched again. */
+export type HeldToken = { readonly token: Token; readonly fetchedAt: number; readonly refresh: Due }
+
+export type TokenStore = {
+  /** A token that is not yet to be fetched again. Rejects with a FetchError. */
+  get(source: Source, signal: AbortSignal): Promise<HeldToken>
+  /** When a source is worth asking again after a failure. */
+  retryOf(source: Source): Due | undefined
+  /** When the token at hand is to be fetched again; undefined where there is none. */
+  refreshOf(source: Source): Due | undefined
+}
+
+export type TokenStoreDeps = {
+  readonly aws: Aws
+  readonly clock: Clock
+  readonly random: () => number
+  readonly intervalMs: number | undefined
+  /** Bounds one call, in milliseconds. */
+  readonly timeoutMs: number
+  /** Told when expiry comes too early for the interval, once per token. */
+  readonly onMarginWins?: (source: Source, delayMs: number) => void
+}
+
+type Entry = {
+  held?: HeldToken
+  inFlight?: Promise<HeldToken>
+  failures: number
+  failed?: { readonly error: FetchError; readonly retry: Due }
+}
+
+export function createTokenStore(deps: TokenStoreDeps): TokenStore {
+  const { aws, clock, random } = deps
+  const entries = new Map<string, Entry>()
+  const entryOf = (source: Source): Entry => {
+    const key = sourceKey(source)
+    const entry = entries.get(key) ?? { failures: 0 }
+    entries.set(key, entry)
+    return entry
+  }
+  const moment = () => ({ now: clock.now(), uptime: clock.uptime() })
+
+  async function ask(source: Source, entry: Entry, signal: AbortSignal): Promise<HeldToken> {
+    try {
+      const token = await aws.fetchToken(
+        source,
+        AbortSignal.any([signal, AbortSignal.timeout(deps.timeoutMs)]),
+      )
+      const fetchedAt = clock.now()
+      const { delayMs, marginWins } = refreshDelay(token.expiresAt - fetchedAt, deps.intervalMs, random())
+      if (marginWins) deps.onMarginWins?.(source, delayMs)
+      entry.held = { token, fetchedAt, refresh: dueIn(delayMs, moment()) }
+      entry.failures = 0
+      delete entry.failed
+      return entry.held
+    } catch (error) {
+      if (error instanceof FetchError) {
+        entry.failures += 1
+        const retry = dueIn(backoffDelay(entry.failures, error.retryable, random()), moment())
+        entry.failed = { error, retry }
+      }
+      throw error
+    } finally {
+      delete entry.inFlight
+    }
+  }
+
+  return {
+    async get(source, signal) {
+      const entry = entryOf(source)
+      if (entry.inFlight) return entry.inFlight
+      const { held, failed } = entry
+      if (
+        held &&
+        !isDue(held.refresh, moment()) &&
+        !isPastHalf(held.fetchedAt, held.token.expiresAt, clock.now())
+      )
+        return held
+      if (failed && !isDue(failed.retry, moment())) throw failed.error
+      entry.inFlight = ask(source, entry, signal)
+      return entry.inFlight
+    },
+    retryOf: (source) => entryOf(source).failed?.retry,
+    refreshOf: (source) => entryOf(source).held?.refresh,
+  }
+}
