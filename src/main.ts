@@ -1,0 +1,77 @@
+#!/usr/bin/env bun
+// The process: argv, environment, streams, signals and exit codes. The only file that knows them.
+import { homedir } from "node:os"
+import process from "node:process"
+import { sinkKinds } from "../sinks/index.ts"
+import { parseArguments } from "./cli.ts"
+import { systemClock } from "./clock.ts"
+import { ConfigError } from "./errors.ts"
+import type { World } from "./session.ts"
+import { VERSION } from "./version.ts"
+
+const COMMANDS = {
+  refresh: async () => (await import("./commands/refresh.ts")).refresh,
+  run: async () => (await import("./commands/run.ts")).run,
+  status: async () => (await import("./commands/status.ts")).status,
+  config: async () => (await import("./commands/config.ts")).config,
+} as const
+
+async function main(argv: readonly string[]): Promise<number> {
+  const invocation = parseArguments(argv, VERSION)
+  if (!("given" in invocation)) return invocation.command === "nothing" ? 2 : 0
+  const { command, given, args } = invocation
+  if (command === "sinks") return (await import("./commands/sinks.ts")).sinks(given, args, createWorld())
+  return (await COMMANDS[command]())(given, createWorld())
+}
+
+function createWorld(): World {
+  const { env, stdout } = process
+  return {
+    env,
+    clock: systemClock,
+    random: Math.random,
+    fetch,
+    kinds: sinkKinds,
+    home: env.HOME || homeOfUser(),
+    uid: process.geteuid?.(),
+    colour: Boolean(stdout.isTTY) && !env.NO_COLOR && env.TERM !== "dumb",
+    print: (text) => void stdout.write(text),
+    printError: (text) => void process.stderr.write(text),
+    stop: stopSignal(),
+  }
+}
+
+// Where the user database knows no home, there is none.
+function homeOfUser(): string | undefined {
+  try {
+    return homedir() || undefined
+  } catch {
+    return undefined
+  }
+}
+
+// The first SIGTERM or Ctrl-C lets a write finish; the second one does not wait.
+function stopSignal(): AbortSignal {
+  const stop = new AbortController()
+  for (const name of ["SIGTERM", "SIGINT"] as const)
+    process.on(name, () => {
+      if (stop.signal.aborted) process.exit(name === "SIGTERM" ? 143 : 130)
+      stop.abort(new Error(`stopped by ${name}`))
+    })
+  return stop.signal
+}
+
+function explain(error: unknown): number {
+  if (error instanceof ConfigError) {
+    for (const { path, message } of error.issues)
+      process.stderr.write(`ecrelay: ${path ? `${path}: ` : ""}${message}\n`)
+    return 2
+  }
+  process.stderr.write(`ecrelay: unexpected: ${error instanceof Error ? error.stack : error}\n`)
+  process.stderr.write("hint: this is a fault in ecrelay; please report it with these lines\n")
+  return 1
+}
+
+process.exitCode = await main(process.argv.slice(2)).catch(explain)
+// Timers and sockets that are still open have nothing left to say.
+process.exit()
