@@ -1,0 +1,140 @@
+// What goes wrong with a file, in words: one row for each system error that a person can do something about.
+// The words name the path as the person configured it; the system's own text stays in `cause`.
+import { DeliveryError, isTransient } from "../src/errors.ts"
+import type { SinkDeps } from "../src/sink.ts"
+
+/** A file of a sink, and how it may be written. */
+export type FilePlace = {
+  /** The sink's type. */
+  readonly sink: string
+  /** The absolute path as configured, before links are followed. */
+  readonly path: string
+  /** Overwrites the file itself instead of renaming a new one onto it. */
+  readonly inPlace: boolean
+  readonly deps: Pick<SinkDeps, "env" | "clock" | "uid">
+}
+
+type Words = {
+  readonly code: string
+  readonly says: string
+  readonly hint: string
+  readonly retryable?: boolean
+}
+
+const NOT_PERMITTED: Words = {
+  code: "permission",
+  says: "not permitted to read or write it",
+  hint: "run as the user that owns the file, or let this user read and write both the file and its folder",
+}
+const MOUNT_POINT: Words = {
+  code: "mount-point",
+  says: "is a mount of its own, onto which no new file can be renamed",
+  hint: "mount its folder instead of the file, or add in_place=true (a crash in the midst can then leave half a file)",
+  retryable: false,
+}
+const NO_SPACE: Words = {
+  code: "no-space",
+  says: "no space left for a new copy beside it",
+  hint: "free some space on that file system; the old file is untouched",
+  retryable: true,
+}
+
+const WORDS: Readonly<Record<string, Words>> = {
+  EACCES: NOT_PERMITTED,
+  EPERM: NOT_PERMITTED,
+  EROFS: {
+    code: "read-only",
+    says: "is on a read-only file system",
+    hint: "mount it writable (under systemd: ReadWritePaths=), or choose another file with path=",
+  },
+  ENOSPC: NO_SPACE,
+  EDQUOT: NO_SPACE,
+  EBUSY: MOUNT_POINT,
+  EXDEV: MOUNT_POINT,
+  ENOTDIR: {
+    code: "not-a-folder",
+    says: "a part of the path is not a folder",
+    hint: "correct path=, or move the file that stands in the way",
+  },
+  EISDIR: {
+    code: "not-a-file",
+    says: "is not a regular file",
+    hint: "name a file with path=; a folder is meant by a name without .json, or with a slash at the end",
+  },
+  ELOOP: {
+    code: "link-loop",
+    says: "its symbolic links go round in a circle",
+    hint: "look at them with `namei -l` and correct the one that points back",
+  },
+  ENOENT: {
+    code: "lock-lost",
+    says: "its folder went away, or another ecrelay took the lock over, while it was being written",
+    hint: "it is tried again; if this repeats, the disk answers too slowly",
+    retryable: true,
+  },
+}
+
+/** A system error of our own making. */
+export function systemError(code: string): Error {
+  return Object.assign(new Error(code), { code })
+}
+
+/** A system error as a DeliveryError; anything else, a bug above all, as it is. */
+export function inWords(cause: unknown, place: FilePlace): unknown {
+  const code = cause instanceof Error && "code" in cause ? cause.code : undefined
+  if (cause instanceof DeliveryError || typeof code !== "string" || !/^E[A-Z0-9]+$/.test(code)) return cause
+  const words = WORDS[code] ?? {
+    code: "file-system",
+    says: `the file system answered ${code}`,
+    hint: "look at the state of that file system",
+  }
+  return fileError(words, place, cause)
+}
+
+/** The DeliveryError of a place: its message begins with the path. */
+export function fileError(words: Words, place: FilePlace, cause?: unknown): DeliveryError {
+  return new DeliveryError(`${place.path}: ${words.says}`, {
+    sink: place.sink,
+    target: place.path,
+    code: words.code,
+    hint: words.hint,
+    retryable: words.retryable ?? isTransient(cause),
+    cause,
+  })
+}
+
+/** Its owner could not be kept. */
+export function ownerError(place: FilePlace, cause?: unknown): DeliveryError {
+  const words = {
+    code: "owner",
+    says: "belongs to another user or group, which a new file could not keep",
+    hint: "run as the user that owns it, or add in_place=true to write into the file itself",
+    retryable: false,
+  }
+  return fileError(words, place, cause)
+}
+
+/** Somebody alive held the lock for too long. */
+export function lockedError(place: FilePlace): DeliveryError {
+  const words = {
+    code: "locked",
+    says: "another ecrelay has been writing it for too long",
+    hint: "it is tried again; find who holds the file named like it with .ecrelay- beside it",
+    retryable: true,
+  }
+  return fileError(words, place)
+}
+
+/** It changed under every attempt. */
+export function contendedError(place: FilePlace): DeliveryError {
+  const words = {
+    code: "contended",
+    says: "another program keeps changing it",
+    hint: "it is tried again; if this repeats, find the program that logs in there all the time",
+    retryable: true,
+  }
+  return fileError(words, place)
+}
+
+/** It is a mount of its own. */
+export const mountPointError = (place: FilePlace) => fileError(MOUNT_POINT, place)

@@ -1,0 +1,134 @@
+// The lock beside a file that several ecrelays may rewrite: every contender makes a ticket, a file with a name of its
+// own, and holds the lock when it sees no other. The holder's ticket is also the temporary file that is renamed onto
+// the target, and a dead holder is put out by removing its ticket: so one who was only asleep and wakes up finds that
+// its rename fails, and no judgement of who is dead, right or wrong, can make two of them write.
+// It trusts no process id and no machine's clock. A file system whose listings lag (some network ones) weakens it.
+import { randomBytes, randomInt } from "node:crypto"
+import { fchmodSync, fstatSync } from "node:fs"
+import { type FileHandle, lstat, open, readdir, unlink } from "node:fs/promises"
+import { basename, dirname, join } from "node:path"
+import type { SinkDeps } from "../src/sink.ts"
+
+type Clock = SinkDeps["clock"]
+
+/** The holder's ticket: an empty file, 0600 and open, to be filled and renamed. */
+export type Lock = {
+  readonly path: string
+  readonly handle: FileHandle
+  /** Lets go: removes the ticket unless it was renamed or taken away. */
+  release(): Promise<void>
+}
+
+const HEARTBEAT_MS = 1_000
+// A ticket that does not change for this long while we watch belongs to nobody alive.
+const DEAD_AFTER_MS = 5_000
+// One that is this much older than our own, by the file system's clock, need not be watched first.
+const LEFTOVER_AFTER_MS = 60_000
+const PATIENCE_MS = 30_000
+
+/** Takes the lock of a file, waiting up to 30 s by the clock; undefined if somebody alive held it all that time. */
+export async function takeLock(file: string, clock: Clock, signal: AbortSignal): Promise<Lock | undefined> {
+  const sightings: Sightings = new Map()
+  const patientUntil = clock.uptime() + PATIENCE_MS
+  while (clock.uptime() < patientUntil) {
+    signal.throwIfAborted()
+    const lock = await makeTicket(file, clock)
+    if (await isAlone(lock, file, sightings, clock).catch((error) => giveBack(lock, error))) return lock
+    await lock.release()
+    // Random, so that two who met do not meet again.
+    await clock.sleep(randomInt(10, 60), signal)
+  }
+  return undefined
+}
+
+/** Removes tickets that a crash left beside a file more than a minute ago; they may hold a credential. */
+export async function removeLeftovers(file: string, clock: Clock): Promise<void> {
+  if ((await ticketsOf(file)).length === 0) return
+  const lock = await makeTicket(file, clock)
+  await isAlone(lock, file, new Map(), clock).catch((error) => giveBack(lock, error))
+  await lock.release()
+}
+
+/** When a ticket was seen for the first time as it is now, by uptime. */
+type Sightings = Map<string, { readonly beat: bigint; readonly since: number }>
+
+async function isAlone(own: Lock, file: string, sightings: Sightings, clock: Clock): Promise<boolean> {
+  const tickets = await ticketsOf(file)
+  // Looked at after the listing: if it is there now, it was there all the time, and later contenders see it.
+  const ours = await statOf(own.path)
+  if (!ours) return false
+  let alone = true
+  for (const path of tickets) {
+    if (path === own.path) continue
+    const other = await statOf(path)
+    if (!other?.isFile()) continue
+    const leftover = ours.ctimeMs - other.ctimeMs > LEFTOVER_AFTER_MS
+    if (leftover || looksDead(path, other.ctimeNs, sightings, clock.uptime())) await removeIfThere(path)
+    else alone = false
+  }
+  return alone
+}
+
+function looksDead(path: string, beat: bigint, sightings: Sightings, uptime: number): boolean {
+  const seen = sightings.get(path)
+  if (seen?.beat === beat) return uptime - seen.since >= DEAD_AFTER_MS
+  sightings.set(path, { beat, since: uptime })
+  return false
+}
+
+const TICKET_ID = /^[0-9a-f]{24}$/
+
+/** Paths of all the tickets for a file: `.config.json.ecrelay-` and 24 hexadecimal digits. */
+async function ticketsOf(file: string): Promise<readonly string[]> {
+  const prefix = ticketPrefix(file)
+  const names = await readdir(dirname(file)).catch(unlessMissing)
+  return (names ?? [])
+    .filter((name) => name.startsWith(prefix) && TICKET_ID.test(name.slice(prefix.length)))
+    .map((name) => join(dirname(file), name))
+}
+
+const ticketPrefix = (file: string) => `.${basename(file)}.ecrelay-`
+
+async function makeTicket(file: string, clock: Clock): Promise<Lock> {
+  const path = join(dirname(file), ticketPrefix(file) + randomBytes(12).toString("hex"))
+  const handle = await open(path, "wx+", 0o600)
+  const stop = new AbortController()
+  // A ticket that can beat no more is taken for dead and removed: its owner learns of it at the rename.
+  const beating = keepBeating(handle, clock, stop.signal).catch(() => {})
+  const release = async () => {
+    stop.abort()
+    await beating
+    await handle.close()
+    await removeIfThere(path)
+  }
+  return { path, handle, release }
+}
+
+/** Shows that the ticket's owner lives. */
+async function keepBeating(handle: FileHandle, clock: Clock, signal: AbortSignal): Promise<void> {
+  while (!signal.aborted) {
+    await clock.sleep(HEARTBEAT_MS, signal).catch(() => {})
+    if (signal.aborted) return
+    // Setting the mode that it has changes nothing but the change time, which only the file system itself can set;
+    // in one go, lest it undo a mode that was set in between.
+    fchmodSync(handle.fd, fstatSync(handle.fd).mode & 0o7777)
+  }
+}
+
+async function giveBack(lock: Lock, error: unknown): Promise<never> {
+  await lock.release()
+  throw error
+}
+
+async function statOf(path: string) {
+  const stat = await lstat(path, { bigint: true }).catch(unlessMissing)
+  return stat && { isFile: () => stat.isFile(), ctimeNs: stat.ctimeNs, ctimeMs: Number(stat.ctimeMs) }
+}
+
+async function removeIfThere(path: string): Promise<void> {
+  await unlink(path).catch(unlessMissing)
+}
+
+function unlessMissing(error: NodeJS.ErrnoException): undefined {
+  if (error.code !== "ENOENT") throw error
+}

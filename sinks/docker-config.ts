@@ -1,0 +1,203 @@
+// The login of a registry in docker's config.json, or in a file of the same form such as podman's auth.json.
+// Only the entries of our own hosts change, as text: everything else stays byte for byte, and a file that cannot be
+// understood is refused. In an entry, `auth` is ours and whatever would win over it goes (`identitytoken`,
+// `registrytoken`, `username`, `password`); other members, such as `email`, stay.
+import { join, resolve } from "node:path"
+import * as v from "valibot"
+import { type Credential, outlives } from "../src/credential.ts"
+import { ConfigError, DeliveryError } from "../src/errors.ts"
+import {
+  type Delivery,
+  type DeliveryResult,
+  defineSink,
+  type Finding,
+  flagOption,
+  type Held,
+  type SinkDeps,
+  type Target,
+  textOption,
+} from "../src/sink.ts"
+import {
+  type DockerConfig,
+  hidingHelper,
+  loginEdits,
+  parseDockerConfig,
+  storedLogin,
+  withEdits,
+} from "./_docker-config.ts"
+import { loadFile, replaceFile, whyNotWritable } from "./_file.ts"
+import type { FilePlace } from "./_file-errors.ts"
+
+const TYPE = "docker-config"
+
+const options = v.strictObject({
+  path: v.optional(
+    textOption(
+      "file, or folder of a config.json; by default $DOCKER_CONFIG, else ~/.docker. A name without .json is a folder",
+    ),
+  ),
+  in_place: v.optional(
+    flagOption(
+      "true: write into an existing file instead of renaming a new one onto it, for a file that is bind-mounted by itself; a crash in the midst can leave half a file",
+    ),
+    false,
+  ),
+  shadowed: v.optional(
+    v.pipe(
+      v.picklist(["allow"]),
+      v.description(
+        "allow: deliver also where a credsStore or credHelpers entry hides the login from docker",
+      ),
+    ),
+  ),
+})
+
+export default defineSink({
+  type: TYPE,
+  summary: "docker's config.json, and podman's auth.json",
+  permissions: ["read and write the file and its folder"],
+  options,
+  create: ({ path, in_place, shadowed }, deps) => {
+    const place: FilePlace = { sink: TYPE, path: configPath(path, deps), inPlace: in_place, deps }
+    const ways = { place, allowShadowed: shadowed === "allow" }
+    return {
+      type: TYPE,
+      targets: (registry) => [
+        { registry, slot: registry.host, name: `${place.path} auths["${registry.host}"]` },
+      ],
+      deliver: (deliveries, signal) => deliver(deliveries, ways, signal),
+      read: (targets, signal) => read(targets, ways, signal),
+      check: (targets, signal) => check(targets, ways, signal),
+    }
+  },
+})
+
+/** The file, and whether a login that docker does not see is to be written. */
+type Ways = { readonly place: FilePlace; readonly allowShadowed: boolean }
+
+/** The file that is meant, by its name alone. Throws a ConfigError where there is nothing to tell it by. */
+function configPath(path: string | undefined, { env, home }: SinkDeps): string {
+  if (path === undefined && env.DOCKER_CONFIG) return resolve(env.DOCKER_CONFIG, "config.json")
+  const wanted = path ?? "~/.docker"
+  const inHome = /^~(?=$|[/\\])/.test(wanted)
+  if (inHome && !home) {
+    const message =
+      "there is no home directory: say which file with path=/…/config.json, or set DOCKER_CONFIG or HOME"
+    throw new ConfigError([{ path: "path", message }])
+  }
+  const full = inHome ? join(home ?? "", wanted.slice(1)) : wanted
+  return full.endsWith(".json") ? resolve(full) : resolve(full, "config.json")
+}
+
+function deliver(
+  deliveries: readonly Delivery[],
+  { place, allowShadowed }: Ways,
+  signal: AbortSignal,
+): Promise<readonly DeliveryResult[]> {
+  // What an earlier round of this call wrote is found in place by the last one, and was delivered all the same.
+  const written = new Set<string>()
+  return replaceFile(
+    place,
+    (bytes) => {
+      const config = understood(bytes, place)
+      const edits = new Map<string, string | undefined>()
+      const result = deliveries.map(({ target, credential }): DeliveryResult => {
+        const hiding = hidingHelper(config, target.slot)
+        if (hiding && !allowShadowed)
+          return { outcome: "failed", error: shadowedError(hiding, target, place) }
+        const warning = hiding ? { warning: `docker does not look here, but asks its ${hiding}` } : {}
+        const held = storedLogin(config, target.slot)
+        if (held?.usable && outlives(held.expiresAt, credential, place.deps.clock.now()))
+          return { outcome: "unchanged", expiresAt: held.expiresAt, ...warning }
+        const changes = loginEdits(config, target.slot, authOf(credential))
+        for (const [key, value] of changes) edits.set(key, value)
+        if (changes.size > 0) written.add(target.slot)
+        const outcome = written.has(target.slot) ? "delivered" : "unchanged"
+        return { outcome, expiresAt: credential.expiresAt, ...warning }
+      })
+      return { bytes: edits.size > 0 ? Buffer.from(withEdits(config, edits)) : undefined, result }
+    },
+    signal,
+  )
+}
+
+async function read(targets: readonly Target[], ways: Ways, signal: AbortSignal): Promise<readonly Held[]> {
+  signal.throwIfAborted()
+  try {
+    const config = understood(await loadFile(ways.place), ways.place)
+    return targets.map(({ slot }) => {
+      const held = storedLogin(config, slot)
+      if (!held) return { state: "missing" }
+      const hiding = ways.allowShadowed ? undefined : hidingHelper(config, slot)
+      const differs = hiding ? `${hiding} hides it` : held.differs
+      return { state: "held", expiresAt: held.expiresAt, ...(differs === undefined ? {} : { differs }) }
+    })
+  } catch (error) {
+    if (!(error instanceof DeliveryError)) throw error
+    return targets.map(() => ({ state: "unreadable", error }))
+  }
+}
+
+async function check(
+  targets: readonly Target[],
+  ways: Ways,
+  signal: AbortSignal,
+): Promise<readonly Finding[]> {
+  signal.throwIfAborted()
+  const { place, allowShadowed } = ways
+  const subject = place.path
+  const obstacle = await whyNotWritable(place)
+  if (obstacle) return [asFinding(obstacle, subject)]
+  try {
+    const config = understood(await loadFile(place), place)
+    const hidden = targets.flatMap((target): readonly Finding[] => {
+      const hiding = hidingHelper(config, target.slot)
+      if (!hiding) return []
+      const { message, hint = "" } = shadowedError(hiding, target, place)
+      return [{ level: allowShadowed ? "warning" : "error", subject: target.name, message, fix: hint }]
+    })
+    const outdone: readonly Finding[] = place.deps.env.DOCKER_AUTH_CONFIG ? [DOCKER_AUTH_CONFIG] : []
+    return [{ level: "ok", subject, message: "can be written" }, ...hidden, ...outdone]
+  } catch (error) {
+    return [asFinding(error, subject)]
+  }
+}
+
+const DOCKER_AUTH_CONFIG: Finding = {
+  level: "warning",
+  subject: "DOCKER_AUTH_CONFIG",
+  message: "is set here; where it is set for docker too, docker takes its logins before those of any file",
+  fix: "unset it for whoever pulls",
+}
+
+function asFinding(error: unknown, subject: string): Finding {
+  if (!(error instanceof DeliveryError)) throw error
+  const { message, hint } = error
+  return { level: "error", subject, message, ...(hint === undefined ? {} : { fix: hint }) }
+}
+
+function understood(bytes: Uint8Array | undefined, place: FilePlace): DockerConfig {
+  const config = parseDockerConfig(bytes)
+  if (typeof config !== "string") return config
+  // Without a cause: a parser's message quotes what it stumbled over, which may be a password.
+  throw new DeliveryError(`${place.path}: ${config}`, {
+    sink: TYPE,
+    target: place.path,
+    code: "invalid-config",
+    hint: "correct it by hand, or move it away to begin with a new one; it is left as it is",
+    retryable: false,
+  })
+}
+
+function shadowedError(hiding: string, target: Target, { path }: FilePlace): DeliveryError {
+  return new DeliveryError(`${target.name}: ${hiding} in the same file would hide the login from docker`, {
+    sink: TYPE,
+    target: target.name,
+    code: "shadowed",
+    hint: `remove ${hiding} from ${path}, or choose another file with path=, or add shadowed=allow if whoever pulls does not heed it`,
+    retryable: false,
+  })
+}
+
+const authOf = ({ userName, password }: Credential) =>
+  Buffer.from(`${userName}:${password.reveal()}`).toString("base64")
