@@ -1,6 +1,5 @@
 #!/usr/bin/env bun
 // The process: argv, environment, streams, signals and exit codes. The only file that knows them.
-import { homedir } from "node:os"
 import process from "node:process"
 import { sinkKinds } from "../sinks/index.ts"
 import { parseArguments } from "./cli.ts"
@@ -20,11 +19,11 @@ async function main(argv: readonly string[]): Promise<number> {
   const invocation = parseArguments(argv, VERSION)
   if (!("given" in invocation)) return invocation.command === "nothing" ? 2 : 0
   const { command, given, args } = invocation
-  if (command === "sinks") return (await import("./commands/sinks.ts")).sinks(given, args, createWorld())
-  return (await COMMANDS[command]())(given, createWorld())
+  if (command === "sinks") return (await import("./commands/sinks.ts")).sinks(given, args, await createWorld())
+  return (await COMMANDS[command]())(given, await createWorld())
 }
 
-function createWorld(): World {
+async function createWorld(): Promise<World> {
   const { env, stdout } = process
   return {
     env,
@@ -32,7 +31,7 @@ function createWorld(): World {
     random: Math.random,
     fetch,
     kinds: sinkKinds,
-    home: env.HOME || homeOfUser(),
+    home: env.HOME || (await homeOfUser()),
     uid: process.geteuid?.(),
     colour: Boolean(stdout.isTTY) && !env.NO_COLOR && env.TERM !== "dumb",
     print: (text) => void stdout.write(text),
@@ -41,8 +40,9 @@ function createWorld(): World {
   }
 }
 
-// Where the user database knows no home, there is none.
-function homeOfUser(): string | undefined {
+// Where the user database knows no home either, there is none.
+async function homeOfUser(): Promise<string | undefined> {
+  const { homedir } = await import("node:os")
   try {
     return homedir() || undefined
   } catch {
