@@ -3,7 +3,7 @@ import { cac } from "cac"
 import { ConfigError } from "./errors.ts"
 import { COMMANDS, type Command, flagOf, type Given, nearestWord, SETTINGS } from "./settings.ts"
 
-/** What the person asked for. `help` and `version` have been printed already. */
+/** What the person asked for. `help` has been printed already. */
 export type Invocation =
   | { readonly command: Command; readonly given: Given; readonly args: readonly string[] }
   | { readonly command: "help" | "version" | "nothing" }
@@ -30,7 +30,6 @@ export function parseArguments(argv: readonly string[], version: string): Invoca
     return { command: "nothing" }
   }
   if (argv.length === 1 && (argv[0] === "--version" || argv[0] === "-v")) {
-    console.info(`ecrelay ${version}`)
     return { command: "version" }
   }
   const parser = createParser(version)

@@ -17,6 +17,7 @@ const COMMANDS = {
 
 async function main(argv: readonly string[]): Promise<number> {
   const invocation = parseArguments(argv, VERSION)
+  if (invocation.command === "version") process.stdout.write(`ecrelay ${VERSION}\n`)
   if (!("given" in invocation)) return invocation.command === "nothing" ? 2 : 0
   const { command, given, args } = invocation
   if (command === "sinks") return (await import("./commands/sinks.ts")).sinks(given, args, await createWorld())
