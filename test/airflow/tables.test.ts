@@ -3,7 +3,7 @@
 import { afterAll, beforeAll, describe, expect, test } from "bun:test"
 import { type AirflowDatabase, airflowDatabase, dialectOf, type Place } from "../support/airflow-database.ts"
 import { type AirflowRow, insertStatement, neighbours } from "../support/airflow-rows.ts"
-import { type AirflowVersion, airflowVersions, columnsOf, isSince } from "../support/airflow-tables.ts"
+import { type AirflowVersion, airflowVersions, isSince } from "../support/airflow-tables.ts"
 import { describeWithService } from "../support/services.ts"
 
 const ours: AirflowRow = { conn_id: "ecr", conn_type: "docker", host: "registry", login: "AWS" }
@@ -35,16 +35,12 @@ function tableTests(place: Place): void {
     return taken
   }
 
-  test.each(airflowVersions)(
-    "of %s holds rows as Airflow wrote them, in its columns' order",
-    async (version) => {
-      const database = await emptied(version)
-      for (const row of neighbours) await database.run(insertStatement(row, database.dialect))
-      const rows = await database.run("SELECT * FROM connection ORDER BY id")
-      expect(Object.keys(rows[0] ?? {})).toEqual([...columnsOf[version]])
-      expect(rows.map(withPlainFlags)).toMatchObject(neighbours.map(withPlainFlags))
-    },
-  )
+  test.each(airflowVersions)("of %s holds rows as Airflow wrote them", async (version) => {
+    const database = await emptied(version)
+    for (const row of neighbours) await database.run(insertStatement(row, database.dialect))
+    const rows = await database.run("SELECT * FROM connection ORDER BY id")
+    expect(rows.map(withPlainFlags)).toMatchObject(neighbours.map(withPlainFlags))
+  })
 
   test("takes an id twice before 2.0 only", async () => {
     const taken = await versionsThatTake(async (database) => {

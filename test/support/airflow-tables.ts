@@ -19,8 +19,7 @@ const firstOrder = [
 const laterHead = ["id", "conn_id", "conn_type", "description", "host", "schema", "login"]
 const laterOrder = [...laterHead, "password", "port", "is_encrypted", "is_extra_encrypted", "extra"]
 
-/** The names of the table's columns, in order. */
-export const columnsOf: Readonly<Record<AirflowVersion, readonly string[]>> = {
+const columnsOf: Readonly<Record<AirflowVersion, readonly string[]>> = {
   "1.10.6": firstOrder,
   "1.10.15": firstOrder,
   "2.0": [...firstOrder, "description"],
