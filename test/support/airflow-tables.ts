@@ -9,9 +9,6 @@ export const airflowVersions = ["1.10.6", "1.10.15", "2.0", "2.7", "2.11", "3.0"
 /** A line whose table we know; taken from 2.0.2, 2.7.3, 2.11.2, 3.0.6, 3.1.8 and 3.3.2. */
 export type AirflowVersion = (typeof airflowVersions)[number]
 
-/** The dialects that Airflow knows. */
-export const dialects: readonly Dialect[] = ["sqlite", "postgresql", "mysql"]
-
 const firstOrder = [
   ...["id", "conn_id", "conn_type", "host", "schema", "login", "password", "port", "extra"],
   ...["is_encrypted", "is_extra_encrypted"],
