@@ -1,0 +1,259 @@
+// The docker-config sink: the shared contract on a real file, and what is special about docker's file.
+import { afterEach, expect, test } from "bun:test"
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs"
+import { tmpdir } from "node:os"
+import { dirname, join } from "node:path"
+import kind from "../../sinks/docker-config.ts"
+import type { Credential } from "../../src/credential.ts"
+import { ConfigError, DeliveryError } from "../../src/errors.ts"
+import type { SinkDeps } from "../../src/sink.ts"
+import { credentialWith, makeCredential } from "../support/credentials.ts"
+import { loginIn, openDockerConfig, snapshotOf } from "../support/docker-file.ts"
+import { textOf } from "../support/secrets.ts"
+import { testSink } from "../support/sink-suite.ts"
+import {
+  calm,
+  deliveriesOf,
+  hours,
+  makeSink,
+  NOW,
+  REGISTRY,
+  testDeps,
+  ZERO_REGISTRY,
+} from "../support/sinks.ts"
+
+testSink({ kind, file: import.meta.resolve("../../sinks/docker-config.ts"), open: openDockerConfig })
+
+const HOST = REGISTRY.host
+const SHORT = credentialWith({ registry: REGISTRY, expiresAt: NOW + hours(12), password: "pass" })
+const AUTH = Buffer.from("AWS:pass").toString("base64")
+const fresh = () => makeCredential({ registry: REGISTRY, expiresAt: NOW + hours(12), size: 300 })
+const authOf = (credential: Credential) =>
+  Buffer.from(`AWS:${credential.password.reveal()}`).toString("base64")
+
+const folders: string[] = []
+afterEach(() => {
+  for (const folder of folders.splice(0)) rmSync(folder, { recursive: true, force: true })
+})
+
+/** A path for a config in a folder of its own, with this content if any is given. */
+function configFile(content?: string): string {
+  const folder = mkdtempSync(join(tmpdir(), "docker-config-"))
+  folders.push(folder)
+  const file = join(folder, "config.json")
+  if (content !== undefined) writeFileSync(file, content)
+  return file
+}
+
+const sinkFor = (path: string, options: object = {}, deps: Partial<SinkDeps> = {}) =>
+  makeSink(kind, { path, ...options }, testDeps(deps))
+
+async function deliver(path: string, credential: Credential = SHORT, options: object = {}) {
+  const sink = sinkFor(path, options)
+  const [result] = await sink.deliver(deliveriesOf(sink, [credential]), calm())
+  return result
+}
+
+async function failureOf(path: string, options: object = {}): Promise<DeliveryError> {
+  const result = await deliver(path, SHORT, options).catch((error: unknown) => ({ outcome: "failed", error }))
+  const error = result && "error" in result ? result.error : undefined
+  if (error instanceof DeliveryError) return error
+  throw new Error(`expected a DeliveryError, got ${textOf(result)}`)
+}
+
+test.each([
+  [{ path: "/etc/docker" }, {}, "/etc/docker/config.json"],
+  [{ path: "/etc/docker/" }, {}, "/etc/docker/config.json"],
+  [{ path: "/run/user/7/containers/auth.json" }, {}, "/run/user/7/containers/auth.json"],
+  [{ path: "/odd/folder.json/" }, {}, "/odd/folder.json/config.json"],
+  [{ path: "~/x" }, { home: "/home/eva" }, "/home/eva/x/config.json"],
+  [{ path: "~" }, { home: "/home/eva" }, "/home/eva/config.json"],
+  [{ path: "/a/~/b.json" }, { home: undefined }, "/a/~/b.json"],
+  [{}, { home: "/home/eva" }, "/home/eva/.docker/config.json"],
+  [{}, { home: "/home/eva", env: { DOCKER_CONFIG: "" } }, "/home/eva/.docker/config.json"],
+  [{}, { home: "/home/eva", env: { DOCKER_CONFIG: "/ci/docker" } }, "/ci/docker/config.json"],
+  [{}, { env: { DOCKER_CONFIG: "/ci/docker.json" } }, "/ci/docker.json/config.json"],
+  [{ path: "/p" }, { env: { DOCKER_CONFIG: "/ci/docker" } }, "/p/config.json"],
+])("with %j and %j the file is %s", (options, deps, file) => {
+  const [target] = makeSink(kind, options, testDeps(deps)).targets(REGISTRY)
+  expect(target).toEqual({ registry: REGISTRY, slot: HOST, name: `${file} auths["${HOST}"]` })
+})
+
+test.each([{}, { path: "~/.docker" }])(
+  "with %j and no home at all it says so, and the way out",
+  (options) => {
+    const create = () => makeSink(kind, options, testDeps())
+    expect(create).toThrow(ConfigError)
+    expect(create).toThrow(
+      "path: there is no home directory: say which file with path=/…/config.json, or set DOCKER_CONFIG or HOME",
+    )
+  },
+)
+
+test("writes a new file as docker would, 0600 in a 0700 folder", async () => {
+  const file = join(dirname(configFile()), "a", "b", "config.json")
+  await deliver(file)
+  expect(readFileSync(file, "utf8")).toBe(
+    `{\n\t"auths": {\n\t\t"${HOST}": {\n\t\t\t"auth": "${AUTH}"\n\t\t}\n\t}\n}\n`,
+  )
+  const modes = [file, dirname(file), dirname(dirname(file))].map((path) => statSync(path).mode & 0o777)
+  expect(modes).toEqual([0o600, 0o700, 0o700])
+})
+
+test("writes nothing for a twin or another member when nothing of it is left", async () => {
+  const file = configFile(`{"auths":{"${HOST}":{"email":"a","auth":"${AUTH.replace("=", "\\u003d")}"}}}`)
+  const before = snapshotOf(dirname(file))
+  expect(await deliver(file)).toMatchObject({ outcome: "unchanged" })
+  expect(snapshotOf(dirname(file))).toEqual(before)
+})
+
+test("leaves a twin alone that outlives ours while no other login stands", async () => {
+  const later = makeCredential({ registry: REGISTRY, expiresAt: NOW + hours(12.5), size: 300 })
+  const file = configFile(JSON.stringify({ auths: { [`https://${HOST}`]: { auth: authOf(later) } } }))
+  expect(await deliver(file, fresh())).toEqual({ outcome: "unchanged", expiresAt: later.expiresAt })
+})
+
+test.each([
+  ["an identity token", { identitytoken: "t" }, "AWS"],
+  ["another user name", {}, "eva"],
+])("does not leave a login alone that %s makes useless, however long it lives", async (_, members, user) => {
+  const later = makeCredential({ registry: REGISTRY, expiresAt: NOW + hours(12.5), size: 300 })
+  const auth = Buffer.from(`${user}:${later.password.reveal()}`).toString("base64")
+  const file = configFile(JSON.stringify({ auths: { [HOST]: { auth, ...members } } }))
+  expect(await deliver(file)).toMatchObject({ outcome: "delivered" })
+  expect(loginIn(file, HOST)?.password).toBe("pass")
+})
+
+test.each([
+  [{ credsStore: "desktop" }, "credsStore"],
+  [{ credHelpers: { [HOST]: "ecr-login" } }, `credHelpers["${HOST}"]`],
+  [{ credsStore: "desktop", credHelpers: { [HOST]: "ecr-login" } }, `credHelpers["${HOST}"]`],
+])("refuses to write a login that %j would hide, and says how to get out", async (config, hiding) => {
+  const file = configFile(JSON.stringify({ ...config, auths: {} }))
+  const before = snapshotOf(dirname(file))
+  const { code, target, message, hint, retryable } = await failureOf(file)
+  expect({ code, retryable, target }).toEqual({
+    code: "shadowed",
+    retryable: false,
+    target: `${file} auths["${HOST}"]`,
+  })
+  expect(message).toContain(`${hiding} in the same file would hide the login`)
+  expect(hint).toContain(`remove ${hiding} from ${file}`)
+  expect(snapshotOf(dirname(file))).toEqual(before)
+})
+
+test("writes a hidden login with a warning where shadowed=allow says so", async () => {
+  const file = configFile(`{"credsStore":"desktop"}`)
+  const result = await deliver(file, SHORT, { shadowed: "allow" })
+  expect(result).toMatchObject({
+    outcome: "delivered",
+    warning: "docker does not look here, but asks its credsStore",
+  })
+  expect(loginIn(file, HOST)?.password).toBe("pass")
+})
+
+test.each([
+  { credsStore: "" },
+  { credsStore: "desktop", credHelpers: { [HOST]: "" } },
+  { credHelpers: { "ghcr.io": "gh", [`x.${HOST}`]: "other" } },
+  { credHelpers: null },
+])("sees nothing that hides the login in %j", async (config) => {
+  expect(await deliver(configFile(JSON.stringify(config)))).toMatchObject({ outcome: "delivered" })
+})
+
+test.each([
+  ["is not valid JSON", `{"auths": {"h": {"auth": "c2VjcmV0`],
+  ["is not valid JSON", `{"auths": {}} c2VjcmV0`],
+  ["is not valid JSON", `{"auths": {},}`],
+  ["is not valid JSON", `\ufeff{}`],
+  ["is not a JSON object", `["c2VjcmV0"]`],
+  ["is not a JSON object", `"c2VjcmV0"`],
+  [`"auths" in it is not an object`, `{"auths": ["c2VjcmV0"]}`],
+  [`"credHelpers" in it is not an object`, `{"credHelpers": "c2VjcmV0"}`],
+  ["is not UTF-8", Buffer.from([0x7b, 0x22, 0xff, 0x22, 0x3a, 0x31, 0x7d])],
+])("refuses a file that %s, and leaves it", async (fault, content) => {
+  const file = configFile("")
+  writeFileSync(file, content)
+  const before = snapshotOf(dirname(file))
+  const error = await failureOf(file)
+  expect([error.message, error.code, error.retryable]).toEqual([`${file}: ${fault}`, "invalid-config", false])
+  expect(error.hint).toContain("correct it by hand")
+  expect(textOf(error)).not.toContain("c2VjcmV0")
+  expect(snapshotOf(dirname(file))).toEqual(before)
+  const sink = sinkFor(file)
+  expect(await sink.read?.(sink.targets(REGISTRY), calm())).toMatchObject([
+    { state: "unreadable", error: { code: "invalid-config" } },
+  ])
+  expect(await sink.check?.(sink.targets(REGISTRY), calm())).toMatchObject([
+    { level: "error", message: `${file}: ${fault}` },
+  ])
+})
+
+test("reads what stands for a host, and why it is not what we would write", async () => {
+  const login = fresh()
+  const auth = authOf(login)
+  const expiresAt = login.expiresAt
+  const heldBy = async (config: object, options: object = {}) => {
+    const sink = sinkFor(configFile(JSON.stringify(config)), options)
+    return (await sink.read?.(sink.targets(REGISTRY), calm()))?.[0]
+  }
+  const held = { state: "held", expiresAt } as const
+  expect(await heldBy({ auths: { [HOST]: { auth } } })).toEqual(held)
+  expect(await heldBy({ auths: { [HOST]: { auth }, [`https://${HOST}`]: { auth: "b2xk" } } })).toEqual(held)
+  expect(await heldBy({ auths: { [HOST]: {} } })).toEqual({ state: "missing" })
+  expect(await heldBy({ auths: { [`https://${HOST}`]: { auth } } })).toEqual({
+    ...held,
+    differs: `it stands under "https://${HOST}"`,
+  })
+  expect(await heldBy({ auths: { [HOST]: { auth, identitytoken: "t" } } })).toEqual({
+    ...held,
+    differs: `"identitytoken" stands beside it`,
+  })
+  expect(await heldBy({ auths: { [HOST]: { auth: "??" } } })).toEqual({
+    state: "held",
+    expiresAt: undefined,
+    differs: `"auth" holds no login`,
+  })
+  expect(await heldBy({ auths: { [HOST]: { auth: "ZXZhOng=" } } })).toEqual({
+    state: "held",
+    expiresAt: undefined,
+    differs: "user name is not AWS",
+  })
+  const hidden = { credsStore: "desktop", auths: { [HOST]: { auth } } }
+  expect(await heldBy(hidden)).toEqual({ ...held, differs: "credsStore hides it" })
+  expect(await heldBy(hidden, { shadowed: "allow" })).toEqual(held)
+})
+
+test("check finds what would stand in the way, and says what to do", async () => {
+  const checked = (file: string, options: object = {}, deps: Partial<SinkDeps> = {}) => {
+    const sink = sinkFor(file, options, deps)
+    return sink.check?.([...sink.targets(REGISTRY), ...sink.targets(ZERO_REGISTRY)], calm())
+  }
+  const file = configFile(JSON.stringify({ credHelpers: { [HOST]: "ecr-login" } }))
+  const ok = { level: "ok", subject: file, message: "can be written" } as const
+  const finding = { subject: `${file} auths["${HOST}"]`, fix: expect.stringContaining("remove credHelpers") }
+  expect(await checked(file)).toMatchObject([ok, { level: "error", ...finding }])
+  expect(await checked(file, { shadowed: "allow" })).toMatchObject([ok, { level: "warning", ...finding }])
+  const missing = join(dirname(file), "new", "config.json")
+  const env = { DOCKER_AUTH_CONFIG: "{}" }
+  expect(await checked(missing, {}, { env })).toMatchObject([
+    { level: "ok", subject: missing },
+    { level: "warning", subject: "DOCKER_AUTH_CONFIG" },
+  ])
+  expect(await checked(join(file, "config.json"))).toMatchObject([
+    { level: "error", message: `${file}/config.json: a part of the path is not a folder` },
+  ])
+})
+
+test("rewrites the file itself where in_place=true says so", async () => {
+  const file = configFile(`{"a": "${"long ".repeat(100)}", "auths": {"${HOST}": {"auth": "b2xk"}}}`)
+  const inode = statSync(file).ino
+  for (const in_place of [true, "true"])
+    await deliver(file, in_place === true ? fresh() : SHORT, { in_place })
+  expect(statSync(file).ino).toBe(inode)
+  expect(loginIn(file, HOST)?.password).toBe("pass")
+  mkdirSync(join(dirname(file), "empty"))
+  expect(await deliver(join(dirname(file), "empty"), SHORT, { in_place: true })).toMatchObject({
+    outcome: "delivered",
+  })
+})
