@@ -1,13 +1,11 @@
-// Where Airflow finds its database URL and Fernet key: environment, commands and airflow.cfg, in Airflow's own order.
-// Read anew at every delivery; commands run without a shell, and as root only from a file that root owns.
-import type { Secret } from "../../src/credential.ts"
-import type { SinkDeps } from "../../src/sink.ts"
-import type { FernetKeys } from "./fernet.ts"
-
-export type AirflowConfigDeps = Pick<SinkDeps, "env" | "home" | "uid">
-
-/** A value and where it came from, in words: `AIRFLOW__CORE__FERNET_KEY` or `/etc/airflow.cfg [core] fernet_key`. */
-export type Found = { readonly value: Secret; readonly from: string }
+// What we take from Airflow's configuration: its database URL, the schema of its tables and its Fernet key.
+// Read anew at every delivery; each answer says where it came from, and no answer where we looked.
+import { join } from "node:path"
+import { Secret } from "../../src/credential.ts"
+import { type AirflowConfigDeps, airflowHome, type CfgFile, exists, loadCfgFile } from "./cfg-file.ts"
+import { AirflowError } from "./error.ts"
+import { type FernetKeys, parseFernetKeys } from "./fernet.ts"
+import { type Found, listPlaces, lookUp, lookUpPlain, type Option, type Sources } from "./option.ts"
 
 /** What Airflow's configuration says of encryption: a key, a key set but empty (plaintext), or nothing at all. */
 export type FernetSetting =
@@ -15,17 +13,68 @@ export type FernetSetting =
   | { readonly state: "empty"; readonly from: string }
   | { readonly state: "absent"; readonly hint: string }
 
-/** Airflow's configuration; each question is answered (and a command run) only when asked. */
+/**
+ * Airflow's configuration. Each question is answered, and a command run, only when asked. AirflowErrors:
+ * `airflow-config-missing`, `-unreadable`, `-invalid`, `-command`, `-command-refused`, `-secrets-backend`.
+ */
 export type AirflowConfig = {
-  /** The URL's text. AirflowError `airflow-config-missing`, `-unreadable`, `-command`, `-secrets-backend`. */
+  /** The URL's text. */
   databaseUrl(signal: AbortSignal): Promise<Found>
-  /** The Fernet key. The same errors, and `fernet-key-invalid`; `absent` where nothing is configured. */
+  /** The Fernet key; AirflowError `fernet-key-invalid` as well. */
   fernet(signal: AbortSignal): Promise<FernetSetting>
-  /** `[database] sql_alchemy_schema`: the schema that holds Airflow's tables; undefined for the default. */
+  /** The schema that holds Airflow's tables; undefined for the database's default. */
   schema(): Promise<string | undefined>
 }
 
-/** Airflow's configuration as this environment and its airflow.cfg give it; the file is read at the first question. */
-export function loadAirflowConfig(_deps: AirflowConfigDeps): AirflowConfig {
-  throw new Error("not there yet")
+const DATABASE_URL: Option = { sections: ["database", "core"], key: "sql_alchemy_conn", ours: "url" }
+const SCHEMA: Option = { sections: ["database", "core"], key: "sql_alchemy_schema", ours: "url" }
+const FERNET_KEY: Option = { sections: ["core"], key: "fernet_key", ours: "fernet_key" }
+
+/** Airflow's configuration by this environment; airflow.cfg is read once, when first needed. */
+export function loadAirflowConfig(deps: AirflowConfigDeps): AirflowConfig {
+  let reading: Promise<CfgFile> | undefined
+  const file = () => {
+    reading ??= loadCfgFile(deps)
+    return reading
+  }
+  const sources = { ...deps, file }
+  return {
+    databaseUrl: (signal) => findDatabaseUrl(sources, signal),
+    fernet: (signal) => findFernetKey(sources, signal),
+    schema: async () => (await lookUpPlain(SCHEMA, sources))?.value.reveal() || undefined,
+  }
+}
+
+async function findDatabaseUrl(sources: Sources, signal: AbortSignal): Promise<Found> {
+  const found = await lookUp(DATABASE_URL, sources, signal)
+  if (found?.value.reveal() === "")
+    throw new AirflowError(`${found.from}: Airflow's database URL is empty`, {
+      code: "airflow-config-missing",
+      hint: "set it, or give the option url",
+    })
+  if (found) return found
+  const home = airflowHome(sources)
+  const database = home && join(home, "airflow.db")
+  // Airflow's own default, but only where that file is: on a machine without Airflow it would explain nothing.
+  if (database && (await exists(database)))
+    return { value: new Secret(`sqlite:///${database.replace(/[%?]/g, encodeURIComponent)}`), from: database }
+  const places =
+    listPlaces(DATABASE_URL, await sources.file()) + (database ? `, ${database} (not there)` : "")
+  throw new AirflowError("Airflow's database is not configured here", {
+    code: "airflow-config-missing",
+    hint: `give the option url, or set what Airflow itself reads; looked at ${places}`,
+  })
+}
+
+async function findFernetKey(sources: Sources, signal: AbortSignal): Promise<FernetSetting> {
+  const found = await lookUp(FERNET_KEY, sources, signal)
+  if (!found) {
+    const places = listPlaces(FERNET_KEY, await sources.file())
+    return {
+      state: "absent",
+      hint: `give the option fernet_key, or set what Airflow itself reads; looked at ${places}`,
+    }
+  }
+  const keys = parseFernetKeys(found.value.reveal(), found.from)
+  return keys ? { state: "set", keys, from: found.from } : { state: "empty", from: found.from }
 }
