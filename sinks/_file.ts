@@ -134,7 +134,8 @@ async function swap(
 
 /**
  * Renames onto a file unless it is another than it was. Both in one go, since what lies between is the time in which
- * a write without a lock is lost: some ten microseconds, as test/file.test.ts measures and prints.
+ * a write without a lock is lost: a tenth of a millisecond on an ordinary disk, as
+ * test/file.test.ts measures and prints.
  */
 export function renameIfSame(from: string, file: string, was: fs.BigIntStats | undefined): boolean {
   const is = fs.statSync(file, { bigint: true, throwIfNoEntry: false })

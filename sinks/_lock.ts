@@ -2,7 +2,7 @@
 // own, and holds the lock when it sees no other. The holder's ticket is also the temporary file that is renamed onto
 // the target, and a dead holder is put out by removing its ticket: so one who was only asleep and wakes up finds that
 // its rename fails, and no judgement of who is dead, right or wrong, can make two of them write.
-// It trusts no process id and no machine's clock. A file system whose listings lag (some network ones) weakens it.
+// Who is dead is told by watching, not by a process id or a clock. A file system whose listings lag weakens it.
 import { randomBytes, randomInt } from "node:crypto"
 import { fchmodSync, fstatSync } from "node:fs"
 import { type FileHandle, lstat, open, readdir, unlink } from "node:fs/promises"
@@ -22,7 +22,7 @@ export type Lock = {
 const HEARTBEAT_MS = 1_000
 // A ticket that does not change for this long while we watch belongs to nobody alive.
 const DEAD_AFTER_MS = 5_000
-// One that is this much older than our own, by the file system's clock, need not be watched first.
+// One that did not change for this long need not be watched first.
 const LEFTOVER_AFTER_MS = 60_000
 const PATIENCE_MS = 30_000
 
@@ -43,10 +43,11 @@ export async function takeLock(file: string, clock: Clock, signal: AbortSignal):
 
 /** Removes tickets that a crash left beside a file more than a minute ago; they may hold a credential. */
 export async function removeLeftovers(file: string, clock: Clock): Promise<void> {
-  if ((await ticketsOf(file)).length === 0) return
-  const lock = await makeTicket(file, clock)
-  await isAlone(lock, file, new Map(), clock).catch((error) => giveBack(lock, error))
-  await lock.release()
+  for (const path of await ticketsOf(file)) {
+    const ticket = await statOf(path)
+    // By the machine's clock, for want of a better one here. A wrong one costs a living holder its turn, not more.
+    if (ticket?.isFile() && clock.now() - ticket.changedAt > LEFTOVER_AFTER_MS) await removeIfThere(path)
+  }
 }
 
 /** When a ticket was seen for the first time as it is now, by uptime. */
@@ -55,15 +56,13 @@ type Sightings = Map<string, { readonly beat: bigint; readonly since: number }>
 async function isAlone(own: Lock, file: string, sightings: Sightings, clock: Clock): Promise<boolean> {
   const tickets = await ticketsOf(file)
   // Looked at after the listing: if it is there now, it was there all the time, and later contenders see it.
-  const ours = await statOf(own.path)
-  if (!ours) return false
+  if (!(await statOf(own.path))) return false
   let alone = true
   for (const path of tickets) {
     if (path === own.path) continue
     const other = await statOf(path)
     if (!other?.isFile()) continue
-    const leftover = ours.ctimeMs - other.ctimeMs > LEFTOVER_AFTER_MS
-    if (leftover || looksDead(path, other.ctimeNs, sightings, clock.uptime())) await removeIfThere(path)
+    if (looksDead(path, other.beat, sightings, clock.uptime())) await removeIfThere(path)
     else alone = false
   }
   return alone
@@ -122,7 +121,7 @@ async function giveBack(lock: Lock, error: unknown): Promise<never> {
 
 async function statOf(path: string) {
   const stat = await lstat(path, { bigint: true }).catch(unlessMissing)
-  return stat && { isFile: () => stat.isFile(), ctimeNs: stat.ctimeNs, ctimeMs: Number(stat.ctimeMs) }
+  return stat && { isFile: () => stat.isFile(), beat: stat.ctimeNs, changedAt: Number(stat.ctimeMs) }
 }
 
 async function removeIfThere(path: string): Promise<void> {

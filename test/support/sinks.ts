@@ -6,8 +6,8 @@ import { Secret } from "../../src/credential.ts"
 import { ownRegistry, type Registry } from "../../src/registry.ts"
 import type { Delivery, Sink, SinkDeps, SinkKind, Target } from "../../src/sink.ts"
 
-/** The moment at which sinks are tested. */
-export const NOW = Date.UTC(2026, 10, 23, 12, 0, 0)
+/** The moment at which sinks are tested: a whole second, and near the one that file systems and databases show. */
+export const NOW = Math.floor(Date.now() / 1000) * 1000
 
 /** Milliseconds of `count` hours. */
 export const hours = (count: number): number => count * 3_600_000
