@@ -1,0 +1,79 @@
+// Would a delivery be let in? Tries everything that a delivery does, on no row at all, and says what to mend.
+import type { Finding } from "../../src/sink.ts"
+import type { FernetSetting } from "./config.ts"
+import { claimConnections, type DeliveryPolicy } from "./delivery.ts"
+import { chooseEncryption } from "./encryption.ts"
+import { AirflowError } from "./error.ts"
+import { ciphertextLength } from "./fernet.ts"
+import type { Slot } from "./inspection.ts"
+import type { Session } from "./session.ts"
+import { insertRefusal, wideningStatement, widthRefusal } from "./table.ts"
+
+// AWS promises no length; the longest passwords seen are about 2,700 characters.
+const LIKELY_PASSWORD_BYTES = 3000
+
+/** What was found, for each connection and for the table as a whole; `names` are the slots' targets. */
+export async function checkDelivery(
+  session: Session,
+  slots: readonly (Slot & { readonly name: string })[],
+  place: string,
+  setting: FernetSetting,
+  policy: DeliveryPolicy,
+): Promise<readonly Finding[]> {
+  await probeWriting(session)
+  const claims = await claimConnections(session, slots, policy)
+  const findings = slots.flatMap(({ name }, i) => {
+    const claim = claims[i]
+    const refusal = claim?.refusal ?? (claim?.rows.length === 0 ? insertRefusal(session) : undefined)
+    return refusal ? [problem(name, refusal)] : []
+  })
+  const ours = claims.flatMap(({ rows, refusal }) => (refusal ? [] : rows))
+  findings.push(...(await checkEncryption(session, place, setting, ours, policy)))
+  if (findings.some(({ level }) => level === "error")) return findings
+  const count = `${slots.length} ${slots.length === 1 ? "connection" : "connections"}`
+  return [...findings, { level: "ok", subject: place, message: `${count} can be written` }]
+}
+
+async function checkEncryption(
+  session: Session,
+  place: string,
+  setting: FernetSetting,
+  ours: Parameters<typeof chooseEncryption>[2],
+  policy: DeliveryPolicy,
+): Promise<readonly Finding[]> {
+  try {
+    const { keys, warning } = await chooseEncryption(session, setting, ours, policy)
+    const refusal = widthRefusal(
+      session,
+      keys ? ciphertextLength(LIKELY_PASSWORD_BYTES) : LIKELY_PASSWORD_BYTES,
+    )
+    return [
+      ...(warning ? [{ level: "warning", subject: place, message: warning } as const] : []),
+      ...(refusal ? [narrowness(session, place, refusal, policy)] : []),
+    ]
+  } catch (error) {
+    if (!(error instanceof AirflowError)) throw error
+    return [problem(place, error)]
+  }
+}
+
+function narrowness(session: Session, place: string, refusal: AirflowError, policy: DeliveryPolicy): Finding {
+  if (!policy.widenPassword) return problem(place, refusal)
+  const fix = `nothing: a delivery will run ${wideningStatement(session)}`
+  return { level: "warning", subject: place, message: refusal.message, fix }
+}
+
+function problem(subject: string, { message, hint }: AirflowError): Finding {
+  return { level: "error", subject, message, ...(hint ? { fix: hint } : {}) }
+}
+
+// Statements that match no row ask for every permission and for a server that takes writes, and change nothing.
+async function probeWriting({ table, transaction }: Session): Promise<void> {
+  await transaction(async ({ query }) => {
+    await query(`UPDATE ${table} SET host = host, login = login, port = port, password = password,
+      conn_type = conn_type, is_encrypted = is_encrypted WHERE 1 = 0`)
+    await query(`INSERT INTO ${table}
+      (conn_id, conn_type, host, login, password, is_encrypted, is_extra_encrypted)
+      SELECT conn_id, conn_type, host, login, password, is_encrypted, is_extra_encrypted FROM ${table} WHERE 1 = 0`)
+  })
+}

@@ -1,0 +1,89 @@
+// What is read from the `connection` table: rows by exact id, their passwords, and which rows are encrypted.
+// Reading is two steps, since a password is 3.7 kB and its first 32 characters mostly tell enough.
+import type { Row } from "./rows.ts"
+import { chunksOf, type ResultRow, type Session, type Value } from "./session.ts"
+
+// Covers a Fernet token's version, time and most of its random IV: enough to know that it is still the same.
+const HEAD_CHARACTERS = 32
+const FIELDS = `id, conn_id, conn_type, host, login, port, is_encrypted,
+  substr(password, 1, ${HEAD_CHARACTERS}) AS password_head`
+
+type Readable = Pick<Session, "table" | "query" | "maxStatementBytes">
+
+/** The rows of these connection ids; where the database ignores case, of their likes too. */
+export async function findRows(session: Readable, connIds: readonly string[]): Promise<readonly Row[]> {
+  return selectIn(
+    session,
+    `SELECT ${FIELDS} FROM ${session.table} WHERE conn_id IN`,
+    connIds,
+    " ORDER BY id",
+  ).then((rows) => rows.map(parseRow))
+}
+
+/** In a transaction: locks these rows, and tells whether they are still as they were found. */
+export async function areUnchanged(
+  session: Readable & Pick<Session, "lockClause">,
+  rows: readonly Row[],
+): Promise<boolean> {
+  const select = `SELECT ${FIELDS} FROM ${session.table} WHERE id IN`
+  const ids = rows.map(({ id }) => id)
+  const locked = await selectIn(session, select, ids, ` ORDER BY id${session.lockClause}`)
+  const byId = new Map(locked.map(parseRow).map((row) => [row.id, JSON.stringify(row)]))
+  return rows.every((row) => byId.get(row.id) === JSON.stringify(row))
+}
+
+/** Passwords as they are stored, by row. */
+export async function loadPasswords(
+  session: Readable,
+  rows: readonly Row[],
+): Promise<ReadonlyMap<number, string>> {
+  const ids = rows.map(({ id }) => id)
+  const found = await selectIn(session, `SELECT id, password FROM ${session.table} WHERE id IN`, ids)
+  return new Map(found.map(({ id, password }) => [Number(id), String(password ?? "")]))
+}
+
+/** Which rows hold anything encrypted, the newest first. */
+export async function findEncryptedIds({ table, query }: Readable): Promise<readonly number[]> {
+  const rows = await query(
+    `SELECT id FROM ${table} WHERE (is_encrypted = true AND password IS NOT NULL)
+      OR (is_extra_encrypted = true AND extra IS NOT NULL) ORDER BY id DESC`,
+  )
+  return rows.map(({ id }) => Number(id))
+}
+
+/** The encrypted texts of these rows: passwords, and extras where only those are encrypted. */
+export async function loadEncrypted(session: Readable, ids: readonly number[]): Promise<readonly string[]> {
+  const select = `SELECT CASE WHEN is_encrypted = true AND password IS NOT NULL THEN password ELSE extra END AS token
+    FROM ${session.table} WHERE id IN`
+  const rows = await selectIn(session, select, ids)
+  return rows.map(({ token }) => String(token))
+}
+
+async function selectIn(
+  session: Readable,
+  select: string,
+  values: readonly Value[],
+  rest = "",
+): Promise<readonly ResultRow[]> {
+  const found: ResultRow[] = []
+  for (const chunk of chunksOf(values, session, (value) => Buffer.byteLength(String(value)))) {
+    const marks = chunk.map(() => "?").join(", ")
+    found.push(...(await session.query(`${select} (${marks})${rest}`, chunk)))
+  }
+  return found
+}
+
+function parseRow(row: ResultRow): Row {
+  const text = (value: unknown) => (value === null || value === undefined ? "" : String(value))
+  return {
+    id: Number(row.id),
+    connId: text(row.conn_id),
+    connType: text(row.conn_type),
+    host: text(row.host),
+    login: text(row.login),
+    port: row.port === null ? undefined : Number(row.port),
+    // A boolean in PostgreSQL, 0 or 1 elsewhere; NULL is plaintext to Airflow.
+    encrypted: row.is_encrypted === true || row.is_encrypted === 1,
+    passwordHead: row.password_head === null ? undefined : String(row.password_head),
+  }
+}

@@ -1,0 +1,114 @@
+// SQLite: the file that SQLAlchemy's `sqlite:////…` names. It must be there already; other writers are waited for.
+// The library is synchronous, so what it does cannot be interrupted, but neither does it wait for a network.
+import { constants } from "node:fs"
+import { access } from "node:fs/promises"
+import { dirname } from "node:path"
+import type { DatabaseUrl } from "./database-url.ts"
+import { AirflowError } from "./error.ts"
+import type { Column, ResultRow, Session, Value } from "./session.ts"
+import { openDatabase, type SqliteDatabase } from "./sqlite-driver.ts"
+
+// Airflow's own writers hold the lock for milliseconds. The whole program stands still while we wait.
+const BUSY_TIMEOUT_MS = 500
+
+/** Opens Airflow's SQLite database. AirflowError `database-missing`, `table-missing`; else the driver's errors. */
+export async function openSqlite(url: DatabaseUrl): Promise<Session> {
+  const file = url.file ?? ""
+  await requireFile(file)
+  const db = await openDatabase(file)
+  try {
+    db.exec(`PRAGMA busy_timeout = ${BUSY_TIMEOUT_MS}`)
+    // WAL's own default keeps the last commit in memory for a while; what we resolved must survive a power cut.
+    db.exec("PRAGMA synchronous = FULL")
+    return sessionOf(db, readColumns(db))
+  } catch (error) {
+    db.close()
+    throw error
+  }
+}
+
+// Opening creates what is missing: a typing error in the URL must not leave an empty database behind.
+async function requireFile(file: string): Promise<void> {
+  try {
+    await access(file, constants.R_OK | constants.W_OK)
+    await access(dirname(file), constants.W_OK)
+  } catch (cause) {
+    const { code } = cause as NodeJS.ErrnoException
+    if (code === "ENOENT" || code === "ENOTDIR")
+      throw new AirflowError("there is no such file", {
+        code: "database-missing",
+        hint: "check the path (an absolute one takes four slashes: sqlite:////…), or run: airflow db migrate",
+        cause,
+      })
+    throw new AirflowError("the file, or the folder that holds it, cannot be written", {
+      code: "permission-denied",
+      hint: "run ecrelay as Airflow's own user, or let its user write both (SQLite keeps a journal beside the file)",
+      cause,
+    })
+  }
+}
+
+function readColumns(db: SqliteDatabase): readonly Column[] {
+  const rows = db.prepare(`SELECT name, "notnull", dflt_value, pk FROM pragma_table_info('connection')`).all()
+  return (rows as { name: string; notnull: number; dflt_value: unknown; pk: number }[]).map((row) => ({
+    name: row.name,
+    required: row.notnull === 1 && row.dflt_value === null && row.pk === 0,
+    // VARCHAR(500) is a word to SQLite, not a limit.
+    maxCharacters: undefined,
+    ignoresCase: false,
+  }))
+}
+
+function sessionOf(db: SqliteDatabase, columns: readonly Column[]): Session {
+  const query = async (text: string, values: readonly Value[] = []) => {
+    const statement = db.prepare(text)
+    // better-sqlite3 gives rows only of what returns rows; node:sqlite makes no difference and has no such word.
+    if (statement.reader !== false) return statement.all(...values) as ResultRow[]
+    statement.run(...values)
+    return []
+  }
+  return {
+    dialect: "sqlite",
+    table: '"connection"',
+    columns,
+    maxStatementBytes: Number.POSITIVE_INFINITY,
+    lockClause: "",
+    query,
+    transaction: async (work) => {
+      // IMMEDIATE: a lock taken at the first write may be refused when others have written since the first read.
+      db.exec("BEGIN IMMEDIATE")
+      try {
+        await work({ query, ...writers(db) })
+        db.exec("COMMIT")
+      } catch (error) {
+        db.exec("ROLLBACK")
+        throw error
+      }
+    },
+    alter: async () => {},
+    close: async () => db.close(),
+  }
+}
+
+// One statement prepared, many executions: the fastest here, where there is no network between.
+function writers(
+  db: SqliteDatabase,
+): Pick<Parameters<Parameters<Session["transaction"]>[0]>[0], "update" | "insert"> {
+  return {
+    async update(rows, encrypted) {
+      const set = `UPDATE "connection" SET conn_type = 'docker', host = ?, login = ?, port = NULL`
+      const keeping = db.prepare(`${set} WHERE id = ?`)
+      const replacing = db.prepare(`${set}, password = ?, is_encrypted = ${encrypted} WHERE id = ?`)
+      for (const { id, host, login, password } of rows)
+        if (password === undefined) keeping.run(host, login, id)
+        else replacing.run(host, login, password, id)
+    },
+    async insert(rows, encrypted) {
+      const statement = db.prepare(
+        `INSERT INTO "connection" (conn_id, conn_type, host, login, password, is_encrypted, is_extra_encrypted)
+         VALUES (?, 'docker', ?, ?, ?, ${encrypted}, false)`,
+      )
+      for (const { connId, host, login, password } of rows) statement.run(connId, host, login, password)
+    },
+  }
+}

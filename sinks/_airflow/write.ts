@@ -1,0 +1,62 @@
+// Writes plans in one transaction, in chunks that fit the server: rows by primary key, new ones inserted. Before a row
+// is changed it is locked and compared with what was found, so that nobody's newer login is overwritten.
+import type { Encryption } from "./encryption.ts"
+import { AirflowError } from "./error.ts"
+import { areUnchanged } from "./lookup.ts"
+import { type Plan, sealedLength, sealPassword } from "./plan.ts"
+import { chunksOf, type Session } from "./session.ts"
+
+/** Writes what the plans ask for; nothing at all if anything fails. */
+export async function writePlans(
+  session: Session,
+  plans: readonly Plan[],
+  encryption: Encryption,
+  now: number,
+): Promise<void> {
+  const changes = plans
+    .flatMap((plan) => plan.changes.map((change) => ({ plan, ...change })))
+    // In one order everywhere: two instances that lock the same rows then wait, and never for each other.
+    .sort((one, other) => one.row.id - other.row.id)
+  const created = plans.filter(({ creates }) => creates)
+  if (changes.length === 0 && created.length === 0) return
+  const encrypted = encryption.keys !== undefined
+  await session.transaction(async ({ query, update, insert }) => {
+    for (const chunk of chunksOf(changes, session, ({ plan }) => sizeOfPlan(plan, encryption))) {
+      const rows = chunk.map(({ row }) => row)
+      if (!(await areUnchanged({ ...session, query }, rows))) throw changedMeanwhile()
+      await update(
+        chunk.map(({ plan: { credential }, row, change }) => ({
+          id: row.id,
+          host: credential.registry.host,
+          login: credential.userName,
+          password: change === "replace" ? sealPassword(credential, encryption, now) : undefined,
+        })),
+        encrypted,
+      )
+    }
+    for (const chunk of chunksOf(created, session, (plan) => sizeOfPlan(plan, encryption)))
+      await insert(
+        chunk.map(({ connId, credential }) => ({
+          connId,
+          host: credential.registry.host,
+          login: credential.userName,
+          password: sealPassword(credential, encryption, now),
+        })),
+        encrypted,
+      )
+  })
+}
+
+/** How many bytes a plan takes in a statement at most. */
+export function sizeOfPlan({ connId, credential }: Plan, encryption: Encryption): number {
+  const texts = Buffer.byteLength(connId + credential.registry.host + credential.userName)
+  // Quotes and backslashes are doubled where values are written into the statement; a Fernet token has none.
+  return 2 * texts + sealedLength(credential, encryption).bytes * (encryption.keys ? 1 : 2)
+}
+
+function changedMeanwhile(): AirflowError {
+  return new AirflowError("somebody else changed the connection at the same moment; nothing was written", {
+    code: "changed-meanwhile",
+    hint: "try again: the next attempt looks at it anew",
+  })
+}

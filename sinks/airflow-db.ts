@@ -1,0 +1,165 @@
+// Airflow's metadata database: a docker connection for each registry, encrypted as Airflow encrypts it. The dialect
+// comes from Airflow's own URL. All that is due is one transaction; rows that are not ECR logins are not ours.
+import * as v from "valibot"
+import { ConfigError, DeliveryError } from "../src/errors.ts"
+import { ownRegistry, type Registry } from "../src/registry.ts"
+import {
+  type DeliveryResult,
+  defineSink,
+  type Finding,
+  flagOption,
+  type Held,
+  listOption,
+  type SinkDeps,
+  type Target,
+  textOption,
+} from "../src/sink.ts"
+import { checkDelivery } from "./_airflow/check.ts"
+import type { FernetSetting } from "./_airflow/config.ts"
+import { withDatabase } from "./_airflow/database.ts"
+import { deliverCredentials } from "./_airflow/delivery.ts"
+import { asFailure, type FailureContext, failureOf } from "./_airflow/failure.ts"
+import { readConnections } from "./_airflow/inspection.ts"
+import {
+  loadFernet,
+  loadPlace,
+  namePlace,
+  type Place,
+  type PlaceOptions,
+  requireUsable,
+} from "./_airflow/place.ts"
+import type { Session } from "./_airflow/session.ts"
+import { connIdProblem } from "./_airflow/table.ts"
+
+const type = "airflow-db"
+
+export default defineSink({
+  type,
+  summary:
+    "connections in Airflow's metadata database: PostgreSQL, MySQL, MariaDB or SQLite, Airflow 1.10 to 3.x",
+  permissions: [
+    "SELECT, INSERT, UPDATE on the table connection",
+    "PostgreSQL: USAGE on the sequence connection_id_seq",
+    "widen_password: ownership of the table (PostgreSQL), ALTER on it (MySQL)",
+  ],
+  options: v.strictObject({
+    conn_id: listOption(
+      "Airflow connection id; {account} and {region} stand for the registry's (repeatable)",
+    ),
+    url: v.optional(
+      textOption(
+        "Airflow's SQLAlchemy database URL, or a reference to it (default: found where Airflow finds it)",
+      ),
+    ),
+    fernet_key: v.optional(
+      textOption("Airflow's Fernet key, or a reference to it (default: found where Airflow finds it)"),
+    ),
+    widen_password: v.optional(flagOption("Widen the password column where a login does not fit"), false),
+    allow_plaintext: v.optional(
+      flagOption("Store passwords unencrypted where there is no Fernet key"),
+      false,
+    ),
+    adopt: v.optional(flagOption("Overwrite connections that hold something other than an ECR login"), false),
+  }),
+  create(options, deps) {
+    for (const template of options.conn_id) requireConnId(template, SAMPLE_REGISTRY)
+    requireUsable(options)
+    const place = namePlace(options)
+    const policy = () => ({
+      adopt: options.adopt,
+      allowPlaintext: options.allow_plaintext,
+      widenPassword: options.widen_password,
+      now: deps.clock.now(),
+    })
+    return {
+      type,
+      targets: (registry) =>
+        options.conn_id.map((template) => {
+          const slot = requireConnId(template, registry)
+          return { registry, slot, name: `${place} ${slot}` }
+        }),
+      deliver: (deliveries, signal) =>
+        visit(options, deps, place, signal, async (session, setting) => {
+          const wanted = deliveries.map(({ target, credential }) => ({ connId: target.slot, credential }))
+          const written = await deliverCredentials(session, wanted, setting, policy())
+          return written.map((one, i): DeliveryResult => {
+            if ("refusal" in one)
+              return { outcome: "failed", error: slotFailure(one.refusal, deliveries[i]?.target) }
+            const { changed, expiresAt, warning } = one
+            return {
+              outcome: changed ? "delivered" : "unchanged",
+              expiresAt,
+              ...(warning ? { warning } : {}),
+            }
+          })
+        }),
+      read: (targets, signal) =>
+        visit(options, deps, place, signal, async (session, setting) => {
+          const contents = await readConnections(session, targets.map(asSlot), setting, options)
+          return contents.map((content, i): Held => {
+            if (content.state === "missing") return content
+            if (content.state === "unreadable")
+              return { state: "unreadable", error: slotFailure(content.refusal, targets[i]) }
+            const { expiresAt, differs } = content
+            return { state: "held", expiresAt, ...(differs ? { differs } : {}) }
+          })
+        }),
+      check: async (targets, signal): Promise<readonly Finding[]> => {
+        try {
+          return await visit(options, deps, place, signal, (session, setting) =>
+            checkDelivery(session, targets.map(asSlot), place, setting, policy()),
+          )
+        } catch (error) {
+          if (!(error instanceof DeliveryError)) throw error
+          return [
+            {
+              level: "error",
+              subject: place,
+              message: error.message,
+              ...(error.hint ? { fix: error.hint } : {}),
+            },
+          ]
+        }
+      },
+    }
+  },
+})
+
+const asSlot = ({ slot, registry, name }: Target) => ({ connId: slot, registry, name })
+
+/** Connects to the place as it is configured now, and turns whatever goes wrong there into a DeliveryError. */
+async function visit<T>(
+  options: PlaceOptions,
+  deps: SinkDeps,
+  target: string,
+  signal: AbortSignal,
+  work: (session: Session, setting: FernetSetting) => Promise<T>,
+): Promise<T> {
+  signal.throwIfAborted()
+  let place: Place | undefined
+  try {
+    place = await loadPlace(options, deps, signal)
+    const setting = await loadFernet(options, deps, signal)
+    return await withDatabase(place, signal, (session) => work(session, setting))
+  } catch (error) {
+    signal.throwIfAborted()
+    throw asFailure(error, { sink: type, target, url: place?.url, policy: place?.policy })
+  }
+}
+
+function slotFailure(refusal: Parameters<typeof failureOf>[0], target: Target | undefined): DeliveryError {
+  const context: FailureContext = { sink: type, target: target?.name ?? "" }
+  return failureOf(refusal, context)
+}
+
+const SAMPLE_REGISTRY = ownRegistry("123456789012", "us-gov-east-1")
+
+function requireConnId(template: string, { account, region }: Registry): string {
+  const connId = template.replaceAll("{account}", account).replaceAll("{region}", region)
+  const unknown = /\{[^}]*\}?/.exec(connId)?.[0]
+  const problem = unknown
+    ? `${unknown} stands for nothing; there are {account} and {region}`
+    : connIdProblem(connId)
+  if (problem) throw new ConfigError([{ path: "conn_id", message: `${template}: ${problem}` }])
+  return connId
+}
