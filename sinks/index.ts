@@ -2,5 +2,6 @@
 import type { SinkKinds } from "../src/sink-spec.ts"
 
 export const sinkKinds: SinkKinds = {
+  "airflow-db": async () => (await import("./airflow-db.ts")).default,
   "docker-config": async () => (await import("./docker-config.ts")).default,
 }
