@@ -1,0 +1,53 @@
+// The compiled binary as a user drives it: built once for all tests, run in an environment that holds nothing of ours.
+import { chmod, mkdtemp, realpath } from "node:fs/promises"
+import { tmpdir } from "node:os"
+import { join } from "node:path"
+import { DEMO_IDENTITY } from "../../scripts/aws.ts"
+import { build } from "../../scripts/build.ts"
+
+export type Transcript = { readonly out: string; readonly error: string; readonly code: number }
+
+let built: Promise<string> | undefined
+
+/** The path of the binary, in a folder of its own with nothing beside it. */
+export function binary(): Promise<string> {
+  built ??= temporaryFolder().then(async (folder) => {
+    await chmod(folder, 0o755)
+    return build(undefined, join(folder, "ecrelay"))
+  })
+  return built
+}
+
+/** A new empty folder. */
+export async function temporaryFolder(): Promise<string> {
+  return realpath(await mkdtemp(join(tmpdir(), "ecrelay-test-")))
+}
+
+/** The variables that make the stand-in answer. */
+export function standInEnvironment(url: string): Record<string, string> {
+  return {
+    AWS_ACCESS_KEY_ID: DEMO_IDENTITY.accessKeyId,
+    AWS_SECRET_ACCESS_KEY: DEMO_IDENTITY.secretAccessKey,
+    AWS_ENDPOINT_URL: url,
+    AWS_REGION: "eu-west-1",
+  }
+}
+
+/** Runs the binary to its end. Nothing of this process's environment reaches it. */
+export async function ecrelay(
+  argv: readonly string[],
+  { env = {}, cwd }: { env?: Record<string, string>; cwd?: string } = {},
+): Promise<Transcript> {
+  const child = Bun.spawn([await binary(), ...argv], {
+    env: { AWS_EC2_METADATA_DISABLED: "true", ...env },
+    cwd: cwd ?? (await temporaryFolder()),
+    stdin: "ignore",
+    stdout: "pipe",
+    stderr: "pipe",
+  })
+  const [out, error] = await Promise.all([
+    new Response(child.stdout).text(),
+    new Response(child.stderr).text(),
+  ])
+  return { out, error, code: await child.exited }
+}
