@@ -11,8 +11,8 @@ import {
   type Held,
   listOption,
   type SinkDeps,
+  secretOption,
   type Target,
-  textOption,
 } from "../src/sink.ts"
 import { checkDelivery } from "./_airflow/check.ts"
 import type { FernetSetting } from "./_airflow/config.ts"
@@ -47,12 +47,12 @@ export default defineSink({
       "Airflow connection id; {account} and {region} stand for the registry's (repeatable)",
     ),
     url: v.optional(
-      textOption(
+      secretOption(
         "Airflow's SQLAlchemy database URL, or a reference to it (default: found where Airflow finds it)",
       ),
     ),
     fernet_key: v.optional(
-      textOption("Airflow's Fernet key, or a reference to it (default: found where Airflow finds it)"),
+      secretOption("Airflow's Fernet key, or a reference to it (default: found where Airflow finds it)"),
     ),
     widen_password: v.optional(flagOption("Widen the password column where a login does not fit"), false),
     allow_plaintext: v.optional(

@@ -1,0 +1,455 @@
+// The compiled binary, driven as a person drives it: what it prints, how it ends, what it leaves as it was.
+
+import { Database } from "bun:sqlite"
+import { afterAll, beforeAll, describe, expect, test } from "bun:test"
+import { chmod, copyFile, mkdir, readdir, readFile, stat, writeFile } from "node:fs/promises"
+import { join } from "node:path"
+import { type StandIn, startAws } from "../scripts/aws.ts"
+import { connectionTable } from "./support/airflow-tables.ts"
+import { binary, ecrelay, standInEnvironment, temporaryFolder } from "./support/binary.ts"
+
+let aws: StandIn
+beforeAll(async () => {
+  aws = startAws()
+  await binary()
+}, 60_000)
+afterAll(() => aws.stop())
+
+const HOST = "012345678901.dkr.ecr.eu-west-1.amazonaws.com"
+const KEY = Buffer.alloc(32, 7).toString("base64url").concat("=")
+
+/** A home and the environment that reaches the stand-in. */
+async function person(more: Record<string, string> = {}) {
+  const home = await temporaryFolder()
+  return { home, env: { HOME: home, ...standInEnvironment(aws.url), ...more } }
+}
+
+async function loginIn(home: string): Promise<string> {
+  const { auths } = JSON.parse(await readFile(join(home, ".docker/config.json"), "utf8"))
+  return Buffer.from(auths[HOST].auth, "base64").toString()
+}
+
+async function airflowHome(home: string, fernetKey = KEY): Promise<string> {
+  const folder = join(home, "airflow")
+  await mkdir(folder)
+  await writeFile(
+    join(folder, "airflow.cfg"),
+    `[core]\nfernet_key = ${fernetKey}\n[database]\nsql_alchemy_conn = sqlite:///${folder}/airflow.db\n`,
+  )
+  const db = new Database(join(folder, "airflow.db"), { create: true })
+  for (const statement of connectionTable("3.3", "sqlite")) db.run(statement)
+  db.close()
+  return folder
+}
+
+describe("the binary", () => {
+  test("delivers a decoded login with no more than a sink named", async () => {
+    const { home, env } = await person()
+    const { out, error, code } = await ecrelay(["--sink", "docker-config"], { env })
+    expect({ error, code }).toEqual({ error: "", code: 0 })
+    expect(out).toMatch(
+      /^delivered {2}docker-config {2}\/.*\/\.docker\/config\.json auths\["012345678901\.dkr\.ecr\.eu-west-1\.amazonaws\.com"\] {2}until .* UTC \(11h 59m\)\n$/,
+    )
+    expect(await loginIn(home)).toMatch(/^AWS:[A-Za-z0-9+/=]{2000,}$/)
+  })
+
+  test("finds Airflow's database and key where Airflow finds them", async () => {
+    const { home, env } = await person()
+    const folder = await airflowHome(home)
+    const { out, code } = await ecrelay(["--sink", "airflow-db,conn_id=ecr_docker"], {
+      env: { ...env, AIRFLOW_HOME: folder },
+    })
+    expect({ out, code }).toMatchObject({ out: expect.stringContaining("delivered"), code: 0 })
+    const db = new Database(join(folder, "airflow.db"), { readonly: true })
+    expect(
+      db
+        .query(
+          "SELECT conn_type, host, login, port, is_encrypted FROM connection WHERE conn_id = 'ecr_docker'",
+        )
+        .all(),
+    ).toEqual([{ conn_type: "docker", host: HOST, login: "AWS", port: null, is_encrypted: 1 }])
+  })
+
+  test("says until when a login is good, and ends with 1 when one is not", async () => {
+    const { env } = await person()
+    expect(await ecrelay(["status", "--sink", "docker-config"], { env })).toMatchObject({
+      code: 1,
+      out: expect.stringMatching(/^missing/),
+    })
+    await ecrelay(["--sink", "docker-config"], { env })
+    expect(await ecrelay(["status", "--sink", "docker-config"], { env })).toMatchObject({
+      code: 0,
+      out: expect.stringMatching(/^fresh/),
+    })
+    const { out } = await ecrelay(["status", "--sink", "docker-config", "--output", "json"], { env })
+    expect(JSON.parse(out)).toMatchObject({
+      targets: [
+        { sink: "docker-config", registry: HOST, state: "fresh", remainingSeconds: expect.any(Number) },
+      ],
+    })
+  })
+
+  test("leaves a login alone that has enough life, and asks AWS for no token", async () => {
+    const { env } = await person()
+    await ecrelay(["--sink", "docker-config"], { env })
+    const before = aws.calls.filter(({ operation }) => operation === "GetAuthorizationToken").length
+    const { out, code } = await ecrelay(["--sink", "docker-config", "--min-remaining", "4h"], { env })
+    expect({ out, code }).toMatchObject({ out: expect.stringMatching(/^skipped/), code: 0 })
+    expect(aws.calls.filter(({ operation }) => operation === "GetAuthorizationToken")).toHaveLength(before)
+  })
+
+  test("shows in a dry run what would change, and changes nothing", async () => {
+    const { home, env } = await person()
+    const { out, code } = await ecrelay(["--sink", "docker-config", "--dry-run"], { env })
+    expect({ out, code }).toMatchObject({ out: expect.stringContaining("nothing was changed"), code: 0 })
+    expect(await readdir(home)).toEqual([])
+  })
+
+  test("refreshes twice as a service, and stops when asked", async () => {
+    const { env } = await person()
+    const child = Bun.spawn(
+      [await binary(), "run", "--sink", "docker-config", "--interval", "1s", "--log-format", "json"],
+      { env, stderr: "pipe", stdout: "ignore" },
+    )
+    let text = ""
+    for await (const chunk of child.stderr) {
+      text += new TextDecoder().decode(chunk)
+      if (text.split('"outcome":"delivered"').length > 2) child.kill("SIGTERM")
+    }
+    expect(await child.exited).toBe(0)
+    expect(
+      text
+        .trim()
+        .split("\n")
+        .map((line) => JSON.parse(line).message)
+        .at(-1),
+    ).toBe("stopped")
+  }, 30_000)
+
+  test("prints a config file that says the same as the flags, and never a secret", async () => {
+    const { home, env } = await person()
+    const flags = [
+      "--region",
+      "eu-west-1",
+      "--sink",
+      "docker-config",
+      "--sink",
+      "airflow-db,conn_id=ecr,url=postgresql://u:hunter2@db/airflow",
+      "--interval",
+      "6h",
+    ]
+    const { out, error, code } = await ecrelay(["config", ...flags], { env })
+    expect(code).toBe(0)
+    expect(out + error).not.toContain("hunter2")
+    await writeFile(join(home, "config.toml"), out)
+    const again = await ecrelay(["config", "--config", join(home, "config.toml")], { env })
+    expect({ out: again.out, error: again.error }).toEqual({ out, error: "" })
+  })
+
+  test("runs with nothing beside it, from a folder that cannot be written", async () => {
+    const { home, env } = await person()
+    const folder = join(await temporaryFolder(), "bin")
+    await mkdir(folder)
+    await copyFile(await binary(), join(folder, "ecrelay"))
+    await chmod(folder, 0o555)
+    const child = Bun.spawn([join(folder, "ecrelay"), "--sink", "docker-config"], {
+      env,
+      cwd: folder,
+      stdout: "pipe",
+    })
+    expect(await child.exited).toBe(0)
+    expect(await loginIn(home)).toStartWith("AWS:")
+  })
+
+  test("runs no code and reads no settings of the folder it is started in", async () => {
+    const { home, env } = await person()
+    const hostile = await temporaryFolder()
+    await writeFile(join(hostile, "bunfig.toml"), 'preload = ["./evil.ts"]\n')
+    await writeFile(
+      join(hostile, "evil.ts"),
+      `import { writeFileSync } from "node:fs"; writeFileSync(${JSON.stringify(join(home, "pwned"))}, "")`,
+    )
+    await writeFile(
+      join(hostile, ".env"),
+      "AWS_REGION=us-east-1\nECRELAY_SINK=docker-config,path=/nowhere/\n",
+    )
+    await writeFile(join(hostile, "tsconfig.json"), "{ not json")
+    await writeFile(join(hostile, "package.json"), "{ not json")
+    const { out, code } = await ecrelay(["--sink", "docker-config"], {
+      env: { ...env, AWS_REGION: "", AWS_DEFAULT_REGION: "eu-west-1" },
+      cwd: hostile,
+    })
+    expect({ out, code }).toMatchObject({ out: expect.stringContaining(HOST), code: 0 })
+    expect(await readdir(home)).toEqual([".docker"])
+  })
+})
+
+/** Bad input: what is typed, what is said, how it ends. `AIRFLOW` is replaced by a folder with a database. */
+const REFUSALS: readonly {
+  readonly name: string
+  readonly argv: readonly string[]
+  readonly says: RegExp
+  readonly code: 1 | 2
+  readonly env?: Record<string, string>
+}[] = [
+  { name: "nothing at all", argv: [], says: /^ecrelay .*Usage:.*Examples:/s, code: 2 },
+  {
+    name: "an unknown command",
+    argv: ["refesh"],
+    says: /unknown command "refesh"; did you mean refresh\?/,
+    code: 2,
+  },
+  {
+    name: "an unknown flag",
+    argv: ["refresh", "--sinc", "docker-config"],
+    says: /--sinc: unknown flag; did you mean --sink\?/,
+    code: 2,
+  },
+  { name: "a flag without its value", argv: ["refresh", "--sink"], says: /--sink: needs a value/, code: 2 },
+  {
+    name: "no sink",
+    argv: ["refresh"],
+    says: /no sink: say where to deliver, such as --sink docker-config/,
+    code: 2,
+  },
+  { name: "an unknown sink", argv: ["--sink", "docker"], says: /unknown sink.*docker-config/, code: 2 },
+  {
+    name: "an unknown option",
+    argv: ["--sink", "docker-config,pth=/x"],
+    says: /pth: unknown option; did you mean path\?/,
+    code: 2,
+  },
+  {
+    name: "an option that is missing",
+    argv: ["--sink", "airflow-db"],
+    says: /conn_id: is required/,
+    code: 2,
+  },
+  {
+    name: "a host that is not ECR's",
+    argv: [
+      "--sink",
+      "docker-config",
+      "--registry",
+      "012345678901.dkr.ecr.eu-west-1.amazonaws.com.evil.example",
+    ],
+    says: /is not an ECR registry/,
+    code: 2,
+  },
+  {
+    name: "a repository instead of a registry",
+    argv: ["--sink", "docker-config", "--registry", `${HOST}/app`],
+    says: /names a repository; the registry alone is 012345678901/,
+    code: 2,
+  },
+  {
+    name: "a bad duration",
+    argv: ["run", "--sink", "docker-config", "--interval", "6"],
+    says: /--interval: 6 what\? Write 6s, 6m or 6h/,
+    code: 2,
+  },
+  {
+    name: "an interval that is not shorter than a token's life",
+    argv: ["run", "--sink", "docker-config", "--interval", "12h"],
+    says: /must be shorter than 12h/,
+    code: 2,
+  },
+  {
+    name: "an interval for refresh",
+    argv: ["refresh", "--sink", "docker-config", "--interval", "6h"],
+    says: /--interval: .*`ecrelay run --interval …`/,
+    code: 2,
+  },
+  {
+    name: "no region",
+    argv: ["--sink", "docker-config"],
+    says: /no region: name one with --region or AWS_REGION/,
+    code: 2,
+    env: { AWS_REGION: "" },
+  },
+  {
+    name: "a database URL of another kind",
+    argv: ["--sink", "airflow-db,conn_id=x,url=mssql://db/airflow"],
+    says: /this kind of database is not supported.*postgresql:\/\//,
+    code: 2,
+  },
+  {
+    name: "one target for two registries",
+    argv: ["--region", "eu-west-1", "--region", "us-east-1", "--sink", "airflow-db,conn_id=ecr"],
+    says: /would be written for own registry in eu-west-1 and for own registry in us-east-1; put \{account\} or \{region\}/,
+    code: 2,
+  },
+  {
+    name: "no credentials",
+    argv: ["--sink", "docker-config"],
+    says: /no AWS credentials found for default credentials/,
+    code: 1,
+    env: { AWS_ACCESS_KEY_ID: "" },
+  },
+  {
+    name: "a wrong secret key",
+    argv: ["--sink", "docker-config"],
+    says: /AWS did not accept the signature.*\n.*hint: check AWS_SECRET_ACCESS_KEY/,
+    code: 1,
+    env: { AWS_SECRET_ACCESS_KEY: "wrong" },
+  },
+  {
+    name: "AWS out of reach",
+    argv: ["--sink", "docker-config", "--timeout", "1s"],
+    says: /AWS cannot be reached.*\n.*hint: /,
+    code: 1,
+    env: { AWS_ENDPOINT_URL: "http://127.0.0.1:9" },
+  },
+  {
+    name: "a database out of reach",
+    argv: [
+      "--timeout",
+      "1s",
+      "--sink",
+      "airflow-db,conn_id=x,url=postgresql://u:hunter2@127.0.0.1:9/airflow,allow_plaintext=true",
+    ],
+    says: /airflow-db .*127\.0\.0\.1:9/,
+    code: 1,
+  },
+  {
+    name: "a wrong Fernet key",
+    argv: [
+      "--sink",
+      `airflow-db,conn_id=x,url=sqlite:///AIRFLOW/airflow.db,fernet_key=${Buffer.alloc(32, 9).toString("base64")}`,
+    ],
+    says: /opens none of the 1 encrypted row.*\n.*hint: /,
+    code: 1,
+  },
+  {
+    name: "a Fernet key that is none",
+    argv: ["--sink", "airflow-db,conn_id=x,url=sqlite:///AIRFLOW/airflow.db,fernet_key=hunter2"],
+    says: /fernet/i,
+    code: 2,
+  },
+  {
+    name: "a database file that is not there",
+    argv: ["--sink", "airflow-db,conn_id=x,url=sqlite:////nowhere/airflow.db,allow_plaintext=true"],
+    says: /\/nowhere\/airflow\.db/,
+    code: 1,
+  },
+  {
+    name: "a connection that is not ours",
+    argv: [
+      "--sink",
+      `airflow-db,conn_id=postgres_default,url=sqlite:///AIRFLOW/airflow.db,fernet_key=${KEY}`,
+    ],
+    says: /holds.*postgres.*\n.*adopt=true/,
+    code: 1,
+  },
+]
+
+describe("bad input gets one clear message", () => {
+  for (const { name, argv, says, code, env: more } of REFUSALS)
+    test(name, async () => {
+      const { home, env } = await person(more)
+      const folder = await airflowHome(home)
+      const db = new Database(join(folder, "airflow.db"))
+      db.run(
+        "INSERT INTO connection (conn_id, conn_type, host, password, is_encrypted, is_extra_encrypted) VALUES ('postgres_default', 'postgres', 'db', 'gAAAAAB', 1, 0)",
+      )
+      db.close()
+      const before = await snapshot(home)
+      const result = await ecrelay(
+        argv.map((arg) => arg.replace("AIRFLOW", folder)),
+        { env },
+      )
+      const said = result.out + result.error
+      expect(said).toMatch(says)
+      expect(result.code).toBe(code)
+      expect(said).not.toMatch(/\n\s+at |hunter2|\[object|undefined|unexpected/)
+      expect(await snapshot(home)).toEqual(before)
+    }, 20_000)
+
+  const setpriv = process.getuid?.() === 0 ? Bun.which("setpriv") : null
+  test.skipIf(!setpriv)(
+    setpriv
+      ? "no home at all"
+      : "no home at all (skipped: needs root and setpriv to become a user without one)",
+    async () => {
+      const { env } = await person({ HOME: "" })
+      const argv = [
+        "--reuid=54321",
+        "--regid=54321",
+        "--clear-groups",
+        await binary(),
+        "--sink",
+        "docker-config",
+      ]
+      const child = Bun.spawn([setpriv as string, ...argv], { env, cwd: "/", stderr: "pipe", stdout: "pipe" })
+      const said = await new Response(child.stderr).text()
+      expect({ said, code: await child.exited }).toMatchObject({
+        said: expect.stringMatching(/^ecrelay: .*home.*\n$/),
+        code: 2,
+      })
+    },
+  )
+
+  test("a config.json that cannot be understood", async () => {
+    const { home, env } = await person()
+    await mkdir(join(home, ".docker"))
+    await writeFile(join(home, ".docker/config.json"), '{"auths": {"x": hunter2')
+    const before = await snapshot(home)
+    const { out, code } = await ecrelay(["--sink", "docker-config"], { env })
+    expect({ out, code }).toMatchObject({
+      out: expect.stringMatching(/^failed .*\n.*JSON.*\n.*hint: /),
+      code: 1,
+    })
+    expect(out).not.toContain("hunter2")
+    expect(await snapshot(home)).toEqual(before)
+  })
+
+  test("several mistakes are all named at once", async () => {
+    const { env } = await person()
+    const { error, code } = await ecrelay(
+      [
+        "run",
+        "--sink",
+        "dockr-config",
+        "--registry",
+        "example.com",
+        "--interval",
+        "13h",
+        "--timeout",
+        "soon",
+      ],
+      { env },
+    )
+    expect(code).toBe(2)
+    expect(error.trim().split("\n")).toHaveLength(3)
+  })
+
+  test("a config file with mistakes names each by its path", async () => {
+    const { home, env } = await person()
+    const path = join(home, "config.toml")
+    await writeFile(
+      path,
+      'intervall = "6h"\n[[registry]]\nhost = "example.com"\n[[sink]]\ntype = "docker-config"\n',
+    )
+    const { error, code } = await ecrelay(["refresh", "--config", path], { env })
+    expect(code).toBe(2)
+    expect(error).toBe(
+      `ecrelay: ${path}: intervall: unknown key; did you mean interval?\necrelay: ${path}: registry[0]: "example.com" is not an ECR host; give its account and region too\n`,
+    )
+  })
+})
+
+/** Every file below a folder with its content, mode and time of change. */
+async function snapshot(folder: string): Promise<unknown> {
+  const names = (await readdir(folder, { recursive: true })).sort()
+  return Promise.all(
+    names.map(async (name) => {
+      const about = await stat(join(folder, name))
+      return [
+        name,
+        about.mode,
+        about.mtimeMs,
+        about.isFile() ? await readFile(join(folder, name), "base64") : "",
+      ]
+    }),
+  )
+}
