@@ -3,7 +3,6 @@
 // the target, and a dead holder is put out by removing its ticket: so one who was only asleep and wakes up finds that
 // its rename fails, and no judgement of who is dead, right or wrong, can make two of them write.
 // Who is dead is told by watching, not by a process id or a clock. A file system whose listings lag weakens it.
-import { randomBytes, randomInt } from "node:crypto"
 import { fchmodSync, fstatSync } from "node:fs"
 import { type FileHandle, lstat, open, readdir, unlink } from "node:fs/promises"
 import { basename, dirname, join } from "node:path"
@@ -36,7 +35,7 @@ export async function takeLock(file: string, clock: Clock, signal: AbortSignal):
     if (await isAlone(lock, file, sightings, clock).catch((error) => giveBack(lock, error))) return lock
     await lock.release()
     // Random, so that two who met do not meet again.
-    await clock.sleep(randomInt(10, 60), signal)
+    await clock.sleep(10 + randomByte() / 5, signal)
   }
   return undefined
 }
@@ -77,6 +76,10 @@ function looksDead(path: string, beat: bigint, sightings: Sightings, uptime: num
 
 const TICKET_ID = /^[0-9a-f]{24}$/
 
+// By the global `crypto`: loading node:crypto would cost a tenth of a whole run.
+const randomTicketId = () => crypto.randomUUID().replaceAll("-", "").slice(0, 24)
+const randomByte = () => crypto.getRandomValues(new Uint8Array(1))[0] ?? 0
+
 /** Paths of all the tickets for a file: `.config.json.ecrelay-` and 24 hexadecimal digits. */
 async function ticketsOf(file: string): Promise<readonly string[]> {
   const prefix = ticketPrefix(file)
@@ -89,7 +92,7 @@ async function ticketsOf(file: string): Promise<readonly string[]> {
 const ticketPrefix = (file: string) => `.${basename(file)}.ecrelay-`
 
 async function makeTicket(file: string, clock: Clock): Promise<Lock> {
-  const path = join(dirname(file), ticketPrefix(file) + randomBytes(12).toString("hex"))
+  const path = join(dirname(file), ticketPrefix(file) + randomTicketId())
   const handle = await open(path, "wx+", 0o600)
   const stop = new AbortController()
   // A ticket that can beat no more is taken for dead and removed: its owner learns of it at the rename.
