@@ -4,6 +4,7 @@ import { AirflowError } from "./error.ts"
 import type { Place } from "./place.ts"
 import type { Session } from "./session.ts"
 import { requireConnectionTable } from "./table.ts"
+import type { TlsPolicy } from "./tls.ts"
 
 /** Runs `work` with an open connection to a database that has Airflow's table. Rejects with the driver's errors. */
 export async function withDatabase<T>(
@@ -12,19 +13,35 @@ export async function withDatabase<T>(
   work: (session: Session) => Promise<T>,
 ): Promise<T> {
   signal.throwIfAborted()
-  const session = await openSession(place)
+  const opening = openSession(place, signal)
   try {
+    const session = await orAborted(opening, signal)
     requireTable(session)
-    return await work(session)
+    return await orAborted(work(session), signal)
   } finally {
-    await session.close()
+    const closing = opening.then(
+      (session) => session.close(),
+      () => {},
+    )
+    if (!signal.aborted) await closing
   }
 }
 
-async function openSession(place: Place): Promise<Session> {
+// A driver whose connection was cut may never settle what it was doing.
+function orAborted<T>(work: Promise<T>, signal: AbortSignal): Promise<T> {
+  return new Promise((resolve, reject) => {
+    const stop = () => reject(signal.reason)
+    signal.addEventListener("abort", stop, { once: true })
+    work.then(resolve, reject).finally(() => signal.removeEventListener("abort", stop))
+  })
+}
+
+async function openSession(place: Place, signal: AbortSignal): Promise<Session> {
   switch (place.url.dialect) {
     case "sqlite":
       return (await import("./sqlite.ts")).openSqlite(place.url)
+    case "postgresql":
+      return (await import("./postgres.ts")).openPostgres(place, place.policy as TlsPolicy, signal)
     default:
       throw new Error("not there yet")
   }

@@ -29,7 +29,8 @@ export function asFailure(error: unknown, context: FailureContext): unknown {
   const hint = typeof meaning.hint === "string" ? meaning.hint : meaning.hint(url)
   // Where the place is called by its reference, this is the only text that tells which server it is.
   const where = url && !target.includes(url.name) ? ` (${url.name})` : ""
-  return new DeliveryError(`${target}: ${meaning.message}${where} [${code}]`, {
+  const said = "quotes" in meaning && meaning.quotes ? `: ${firstLine(error)}` : ""
+  return new DeliveryError(`${target}: ${meaning.message}${said}${where} [${code}]`, {
     sink,
     target,
     code: meaning.code,
@@ -75,15 +76,20 @@ const HARMLESS =
   /^(E[A-Z]+|CONNECT.*|SQLITE_.*|08...|28...|3D000|42501|42P01|53...|57...|ER_(ACCESS|DBACCESS|BAD_DB).*)$/
 
 function harmless(error: unknown, code: string): Error {
-  const { message = "" } = error as Error
-  const said = HARMLESS.test(code) ? `: ${message.split("\n", 1)[0]}` : ""
+  const said = HARMLESS.test(code) ? `: ${firstLine(error)}` : ""
   return Object.assign(new Error(`${code}${said}`), { code })
+}
+
+function firstLine(error: unknown): string {
+  return ((error as Error).message ?? "").split("\n", 1)[0] ?? ""
 }
 
 type Meaning = {
   readonly codes: RegExp
   readonly code: string
   readonly message: string
+  /** Whether the server's own words are needed to tell what it is. */
+  readonly quotes?: true
   readonly hint: string | ((url: DatabaseUrl | undefined) => string)
 }
 
@@ -107,6 +113,14 @@ const MEANINGS: readonly Meaning[] = [
     code: "login-method",
     message: "the server asks for a login method that the driver does not know",
     hint: "MariaDB's ed25519 accounts are not supported: give ecrelay an account that uses mysql_native_password or caching_sha2_password (PostgreSQL: scram-sha-256)",
+  },
+  {
+    // PgBouncer has one code for whatever keeps a client out, passing or not; 1.18 even for a wrong password.
+    codes: /^08P01$/,
+    code: "pooler-refused",
+    message: "the connection pooler let us not in",
+    quotes: true,
+    hint: "check user, password and database of the URL against PgBouncer's configuration; its log tells more",
   },
   {
     codes: /^(3D000|ER_BAD_DB_ERROR)$/,

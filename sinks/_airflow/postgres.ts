@@ -1,0 +1,223 @@
+// PostgreSQL, also through PgBouncer in transaction mode: no named prepared statements, no state in the session, and a
+// table named with its schema, since two statements may reach two servers. One connection, never a second attempt.
+import type { Sql } from "postgres"
+import type { Address } from "./address.ts"
+import { AirflowError } from "./error.ts"
+import type { Place } from "./place.ts"
+import { parseServerOptions } from "./postgres-options.ts"
+import { connectPostgres } from "./postgres-socket.ts"
+import { writersOf } from "./postgres-write.ts"
+import type { Column, Query, ResultRow, Session } from "./session.ts"
+import type { TlsPolicy } from "./tls.ts"
+
+// Per address, so that one that swallows packets leaves time for the next; libpq's connect_timeout is in seconds.
+const CONNECT_TIMEOUT_MS = 10_000
+
+/** Opens the first of the URL's addresses that answers and fits. Rejects with the driver's errors or AirflowError. */
+export async function openPostgres(place: Place, policy: TlsPolicy, signal: AbortSignal): Promise<Session> {
+  const { addresses } = place.url
+  for (const [i, address] of addresses.entries()) {
+    const isLast = i === addresses.length - 1
+    try {
+      const session = await openAddress(place, policy, address, signal)
+      if (session) return session
+    } catch (error) {
+      // What one server refuses for our login, the next would refuse too.
+      if (isLast || signal.aborted || !isUnreachable(error)) throw error
+    }
+  }
+  throw new AirflowError("none of the servers takes writes", {
+    code: "read-only",
+    hint: "target_session_attrs of the URL asks for one that does; look for the primary server",
+  })
+}
+
+async function openAddress(
+  place: Place,
+  policy: TlsPolicy,
+  address: Address,
+  signal: AbortSignal,
+): Promise<Session | undefined> {
+  const { url } = place
+  const { searchPath, rest } = parseServerOptions(url.options.options, url.user)
+  const timeoutMs = Number(url.options.connect_timeout) * 1000 || CONNECT_TIMEOUT_MS
+  const connection = await connect(address, policy, timeoutMs, signal)
+  const { default: postgres } = await import("postgres")
+  const options: object = {
+    ...driverOptions(timeoutMs),
+    host: address.host ?? "localhost",
+    port: address.port ?? 0,
+    ...(url.user === undefined ? {} : { user: url.user }),
+    ...(url.database === undefined ? {} : { database: url.database }),
+    // A function, since the driver would take PGPASSWORD for an empty text.
+    password: () => url.password?.reveal() ?? "",
+    connection: { application_name: "ecrelay", ...(rest ? { options: rest } : {}) },
+    // Called again for a second connection: what was lost is lost, and the core tries again.
+    socket: () => {
+      const socket = connection.take()
+      if (socket) return socket
+      throw Object.assign(new Error("the server closed the connection"), { code: "CONNECTION_CLOSED" })
+    },
+  }
+  const sql = postgres(options)
+  const cut = () => connection.destroy()
+  signal.addEventListener("abort", cut, { once: true })
+  const close = async () => {
+    signal.removeEventListener("abort", cut)
+    await sql.end({ timeout: 1 })
+    connection.destroy()
+  }
+  try {
+    const query = queryOf(sql)
+    if (await fits(query, url.options.target_session_attrs))
+      return await sessionOf(sql, place.schema === undefined ? searchPath : [place.schema], close)
+    await close()
+    return undefined
+  } catch (error) {
+    await close()
+    throw error
+  }
+}
+
+// Every key that the driver would otherwise look up in the environment.
+function driverOptions(timeoutMs: number) {
+  return {
+    max: 1,
+    prepare: false,
+    fetch_types: false,
+    ssl: false,
+    sslnegotiation: null,
+    idle_timeout: 0,
+    max_lifetime: null,
+    max_pipeline: 1,
+    connect_timeout: timeoutMs / 1000,
+    backoff: false,
+    keep_alive: 60,
+    debug: false,
+    publications: "none",
+    no_subscribe: true,
+    onnotice: () => {},
+  } as const
+}
+
+type Connection = {
+  /** The socket, once. */
+  take(): Awaited<ReturnType<typeof connectPostgres>> | undefined
+  destroy(): void
+}
+
+async function connect(
+  address: Address,
+  policy: TlsPolicy,
+  timeoutMs: number,
+  signal: AbortSignal,
+): Promise<Connection> {
+  const patience = AbortSignal.timeout(timeoutMs)
+  try {
+    const socket = await connectPostgres(address, policy, AbortSignal.any([signal, patience]))
+    let taken = false
+    return {
+      take: () => {
+        const first = taken ? undefined : socket
+        taken = true
+        return first
+      },
+      destroy: () => socket.destroy(),
+    }
+  } catch (error) {
+    if (signal.aborted || !patience.aborted) throw error
+    throw Object.assign(new Error("no answer in time"), { code: "CONNECT_TIMEOUT" })
+  }
+}
+
+function isUnreachable(error: unknown): boolean {
+  const code = (error as { code?: unknown }).code
+  return typeof code === "string" && /^(E[A-Z_]+|CONNECT.*|57P0[1-3])$/.test(code)
+}
+
+// libpq's words for the server that several hosts are searched for.
+async function fits(query: Query, wanted: string | undefined): Promise<boolean> {
+  if (wanted !== "read-write" && wanted !== "primary") return true
+  const [row] = await query(
+    "SELECT pg_is_in_recovery() AS standby, current_setting('transaction_read_only') AS off",
+  )
+  return row?.standby === false && (wanted === "primary" || row.off === "off")
+}
+
+function queryOf(sql: Pick<Sql, "unsafe">): Query {
+  return async (statement, values = []) => {
+    let mark = 0
+    const numbered = statement.replaceAll("?", () => `$${++mark}`)
+    return (await sql.unsafe(numbered, [...values])) as readonly ResultRow[]
+  }
+}
+
+async function sessionOf(sql: Sql, schemas: readonly string[], close: () => Promise<void>): Promise<Session> {
+  const query = queryOf(sql)
+  const { schema, columns } = await findTable(query, schemas)
+  const table = schema === undefined ? "connection" : `${quote(schema)}.connection`
+  return {
+    dialect: "postgresql",
+    table,
+    columns,
+    maxStatementBytes: Number.POSITIVE_INFINITY,
+    lockClause: " FOR UPDATE",
+    query,
+    transaction: (work) => inTransaction(query, () => work({ query, ...writersOf(query, table) })),
+    alter: (statement) =>
+      inTransaction(query, async () => {
+        // Whoever waits for the table behind us waits as long as we do.
+        await query("SET LOCAL lock_timeout = '3s'")
+        await query(statement)
+      }),
+    close,
+  }
+}
+
+// By plain statements on the one connection: the driver's own `begin` writes its ROLLBACK to a socket that is gone when
+// the server goes away in the midst, and that error nobody can catch.
+async function inTransaction(query: Query, work: () => Promise<void>): Promise<void> {
+  await query("BEGIN")
+  try {
+    await work()
+  } catch (error) {
+    await query("ROLLBACK").catch(() => {})
+    throw error
+  }
+  await query("COMMIT")
+}
+
+// The schemas in question, in order; without any it is the server's own search_path that counts.
+async function findTable(
+  query: Query,
+  schemas: readonly string[],
+): Promise<{ readonly schema: string | undefined; readonly columns: readonly Column[] }> {
+  const names = schemas.length > 0 ? schemas.map((schema) => `${quote(schema)}.connection`) : ["connection"]
+  for (const name of names) {
+    const rows = await query(COLUMNS, [name])
+    if (rows.length === 0) continue
+    const columns = rows.map((row) => ({
+      name: String(row.name),
+      required: row.required === true,
+      maxCharacters: typeof row.width === "number" ? row.width : undefined,
+      ignoresCase: false,
+    }))
+    return { schema: String(rows[0]?.schema), columns }
+  }
+  return { schema: schemas[0], columns: [] }
+}
+
+// `atttypmod` of a VARCHAR(n) is n and the four bytes of its header.
+const COLUMNS = `
+  SELECT n.nspname AS schema, a.attname AS name,
+    a.attnotnull AND NOT a.atthasdef AND a.attname <> 'id' AS required,
+    CASE WHEN t.typname IN ('varchar', 'bpchar') AND a.atttypmod > 4 THEN a.atttypmod - 4 END AS width
+  FROM pg_catalog.pg_attribute a
+    JOIN pg_catalog.pg_class c ON c.oid = a.attrelid
+    JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+    JOIN pg_catalog.pg_type t ON t.oid = a.atttypid
+  WHERE a.attrelid = to_regclass(?::text) AND a.attnum > 0 AND NOT a.attisdropped`
+
+function quote(name: string): string {
+  return `"${name.replaceAll('"', '""')}"`
+}
