@@ -41,7 +41,7 @@ const DIALECTS: Readonly<Record<string, Dialect>> = {
 export function parseDatabaseUrl(text: string): DatabaseUrl {
   const parts = splitUrl(text.trim())
   const [dialectName = "", driver] = parts.scheme.toLowerCase().split("+")
-  const dialect = DIALECTS[dialectName]
+  const dialect = Object.hasOwn(DIALECTS, dialectName) ? DIALECTS[dialectName] : undefined
   if (!dialect)
     throw new AirflowError("database URL: this kind of database is not supported", {
       code: "database-url-unsupported",
@@ -77,6 +77,10 @@ function splitUrl(text: string): Parts {
   const rawAt = `${first?.host ?? ""}${first?.port ?? ""}`.includes("@")
   const groups = rawAt ? PASSWORD_TO_LAST_AT.exec(text)?.groups : first
   if (!groups) throw invalidUrl("cannot be read")
+  // More likely pieces of a password, and these must not be taken for a name or for an option that goes unheeded.
+  if (groups.database?.includes("@")) throw invalidUrl("an @ stands after the host")
+  if (groups.query?.split("&").some((option) => option !== "" && !option.includes("=")))
+    throw invalidUrl("an option after the ? has no value")
   return {
     scheme: groups.scheme ?? "",
     user: decode(groups.user),
