@@ -1,5 +1,6 @@
 #!/usr/bin/env bun
 // The process: argv, environment, streams, signals and exit codes. The only file that knows them.
+import { fstatSync, writeSync } from "node:fs"
 import process from "node:process"
 import { sinkKinds } from "../sinks/index.ts"
 import { parseArguments } from "./cli.ts"
@@ -17,15 +18,16 @@ const COMMANDS = {
 
 async function main(argv: readonly string[]): Promise<number> {
   const invocation = parseArguments(argv, VERSION)
-  if (invocation.command === "version") process.stdout.write(`ecrelay ${VERSION}\n`)
+  if (invocation.command === "version") write(STDOUT, `ecrelay ${VERSION}\n`)
   if (!("given" in invocation)) return invocation.command === "nothing" ? 2 : 0
   const { command, given, args } = invocation
-  if (command === "sinks") return (await import("./commands/sinks.ts")).sinks(given, args, await createWorld())
+  if (command === "sinks")
+    return (await import("./commands/sinks.ts")).sinks(given, args, await createWorld())
   return (await COMMANDS[command]())(given, await createWorld())
 }
 
 async function createWorld(): Promise<World> {
-  const { env, stdout } = process
+  const { env } = process
   return {
     env,
     clock: systemClock,
@@ -34,10 +36,38 @@ async function createWorld(): Promise<World> {
     kinds: sinkKinds,
     home: env.HOME || (await homeOfUser()),
     uid: process.geteuid?.(),
-    colour: Boolean(stdout.isTTY) && !env.NO_COLOR && env.TERM !== "dumb",
-    print: (text) => void stdout.write(text),
-    printError: (text) => void process.stderr.write(text),
+    colour: isTerminal(STDOUT) && !env.NO_COLOR && env.TERM !== "dumb",
+    print: (text) => write(STDOUT, text),
+    printError: (text) => write(STDERR, text),
     stop: stopSignal(),
+  }
+}
+
+// `process.stdout` would load the whole of node:stream, a sixth of a run, and loses what is unsent at the exit.
+const STDOUT = 1
+const STDERR = 2
+
+function write(descriptor: number, text: string): void {
+  const bytes = Buffer.from(text)
+  for (let sent = 0; sent < bytes.length; ) {
+    try {
+      sent += writeSync(descriptor, bytes, sent)
+    } catch (error) {
+      const { code } = error as NodeJS.ErrnoException
+      // A full pipe that does not block: its reader is slow.
+      if (code === "EAGAIN") continue
+      // Nobody reads any more, as in `ecrelay status | head -1`.
+      if (code === "EPIPE") return
+      throw error
+    }
+  }
+}
+
+function isTerminal(descriptor: number): boolean {
+  try {
+    return fstatSync(descriptor).isCharacterDevice()
+  } catch {
+    return false
   }
 }
 
@@ -65,11 +95,11 @@ function stopSignal(): AbortSignal {
 function explain(error: unknown): number {
   if (error instanceof ConfigError) {
     for (const { path, message } of error.issues)
-      process.stderr.write(`ecrelay: ${path ? `${path}: ` : ""}${message}\n`)
+      write(STDERR, `ecrelay: ${path ? `${path}: ` : ""}${message}\n`)
     return 2
   }
-  process.stderr.write(`ecrelay: unexpected: ${error instanceof Error ? error.stack : error}\n`)
-  process.stderr.write("hint: this is a fault in ecrelay; please report it with these lines\n")
+  write(STDERR, `ecrelay: unexpected: ${error instanceof Error ? error.stack : error}\n`)
+  write(STDERR, "hint: this is a fault in ecrelay; please report it with these lines\n")
   return 1
 }
 
