@@ -1,9 +1,11 @@
-// Docker's config.json as text: what an edit of one login changes, and that it changes nothing else.
+// Docker's config.json: which file it is, what an edit of one login changes in its text, and that it changes nothing else.
 import { expect, test } from "bun:test"
 import fc from "fast-check"
 import { loginEdits, parseDockerConfig, withEdits } from "../sinks/_docker-config.ts"
 import { joinObject, splitObject } from "../sinks/_json.ts"
-import { REGISTRY } from "./support/sinks.ts"
+import kind from "../sinks/docker-config.ts"
+import { ConfigError } from "../src/errors.ts"
+import { makeSink, REGISTRY, testDeps } from "./support/sinks.ts"
 
 const HOST = REGISTRY.host
 const AUTH = Buffer.from("AWS:pass").toString("base64")
@@ -14,6 +16,35 @@ function withLogin(text: string): string {
   if (typeof config === "string") throw new Error(config)
   return withEdits(config, loginEdits(config, HOST, AUTH))
 }
+
+test.each([
+  [{ path: "/etc/docker" }, {}, "/etc/docker/config.json"],
+  [{ path: "/etc/docker/" }, {}, "/etc/docker/config.json"],
+  [{ path: "/run/user/7/containers/auth.json" }, {}, "/run/user/7/containers/auth.json"],
+  [{ path: "/odd/folder.json/" }, {}, "/odd/folder.json/config.json"],
+  [{ path: "~/x" }, { home: "/home/eva" }, "/home/eva/x/config.json"],
+  [{ path: "~" }, { home: "/home/eva" }, "/home/eva/config.json"],
+  [{ path: "/a/~/b.json" }, { home: undefined }, "/a/~/b.json"],
+  [{}, { home: "/home/eva" }, "/home/eva/.docker/config.json"],
+  [{}, { home: "/home/eva", env: { DOCKER_CONFIG: "" } }, "/home/eva/.docker/config.json"],
+  [{}, { home: "/home/eva", env: { DOCKER_CONFIG: "/ci/docker" } }, "/ci/docker/config.json"],
+  [{}, { env: { DOCKER_CONFIG: "/ci/docker.json" } }, "/ci/docker.json/config.json"],
+  [{ path: "/p" }, { env: { DOCKER_CONFIG: "/ci/docker" } }, "/p/config.json"],
+])("with %j and %j the file is %s", (options, deps, file) => {
+  const [target] = makeSink(kind, options, testDeps(deps)).targets(REGISTRY)
+  expect(target).toEqual({ registry: REGISTRY, slot: HOST, name: `${file} auths["${HOST}"]` })
+})
+
+test.each([{}, { path: "~/.docker" }])(
+  "with %j and no home at all it says so, and the way out",
+  (options) => {
+    const create = () => makeSink(kind, options, testDeps())
+    expect(create).toThrow(ConfigError)
+    expect(create).toThrow(
+      "path: there is no home directory: say which file with path=/…/config.json, or set DOCKER_CONFIG or HOME",
+    )
+  },
+)
 
 const ENTRY = { auth: AUTH }
 test.each([

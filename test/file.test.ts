@@ -1,6 +1,7 @@
 // Replacing a file that others read and write: links, modes, and what others write without a lock.
-import { afterEach, expect, test } from "bun:test"
+import { afterEach, expect, spyOn, test } from "bun:test"
 import * as fs from "node:fs"
+import { type FileHandle, open } from "node:fs/promises"
 import { dirname, join } from "node:path"
 import { renameIfSame, replaceFile } from "../sinks/_file.ts"
 import { systemClock } from "../src/clock.ts"
@@ -16,52 +17,6 @@ import {
 import { calm } from "./support/sinks.ts"
 
 afterEach(removeFiles)
-
-// Links
-
-test("follows a link and leaves it a link", async () => {
-  const file = newFile("old")
-  const link = join(dirname(file), "link.json")
-  fs.symlinkSync("file.json", link)
-  await write(link, "new")
-  expect([fs.readlinkSync(link), textIn(file)]).toEqual(["file.json", "new"])
-})
-
-test("follows a dangling link and makes the file that it means", async () => {
-  const file = newFile()
-  const link = join(dirname(file), "link.json")
-  fs.symlinkSync("there/real.json", link)
-  await write(link, "new")
-  expect([fs.readlinkSync(link), textIn(join(dirname(file), "there/real.json"))]).toEqual([
-    "there/real.json",
-    "new",
-  ])
-})
-
-test("follows links of folders, links of links, and what `..` means behind a link", async () => {
-  const top = dirname(newFile())
-  fs.mkdirSync(join(top, "a/b"), { recursive: true })
-  fs.mkdirSync(join(top, "home"))
-  fs.symlinkSync(join(top, "a/b"), join(top, "home/dir"))
-  fs.symlinkSync("../up.json", join(top, "a/b/one.json"))
-  fs.symlinkSync("one.json", join(top, "a/b/two.json"))
-  await write(join(top, "home/dir/two.json"), "new")
-  expect(textIn(join(top, "a/up.json"))).toBe("new")
-  fs.symlinkSync(join(top, "gone"), join(top, "home/dangling"))
-  await write(join(top, "home/dangling/x/c.json"), "new")
-  expect(textIn(join(top, "gone/x/c.json"))).toBe("new")
-})
-
-test("says that links go round in a circle", async () => {
-  const file = newFile()
-  fs.symlinkSync("file.json", `${file}2`)
-  fs.symlinkSync("file.json2", file)
-  await expect(write(file, "new")).rejects.toMatchObject({
-    code: "link-loop",
-    retryable: false,
-    target: file,
-  })
-})
 
 // What is written, and what is not
 
@@ -123,26 +78,56 @@ test("a reader sees the old or the new, never half", async () => {
   expect([...seen].filter((text) => text !== old && text !== fresh)).toEqual([])
 })
 
-test("an abort before the rename changes nothing and leaves nothing", async () => {
+test("is on the disk before it is renamed, and the rename itself before it is reported", async () => {
+  const file = newFile("old")
+  const handle = await open(file)
+  const prototype = Object.getPrototypeOf(handle) as FileHandle
+  await handle.close()
+  const synced: unknown[] = []
+  const { sync } = prototype
+  const watch = spyOn(prototype, "sync").mockImplementation(async function (this: FileHandle) {
+    const stat = await this.stat()
+    synced.push([stat.isDirectory() ? "folder" : stat.size, textIn(file)])
+    return sync.call(this)
+  })
+  await write(file, "newer").finally(() => watch.mockRestore())
+  expect(synced).toEqual([
+    ["newer".length, "old"],
+    ["folder", "newer"],
+  ])
+})
+
+test("an abort changes nothing and leaves nothing, up to the moment of the rename", async () => {
   const file = newFile("old")
   const stop = new AbortController()
-  let calls = 0
-  const edit = () => {
-    calls += 1
-    // The second call is under the lock: the last moment that a test can get hold of.
-    if (calls === 2) stop.abort(new Error("stop"))
-    return { bytes: Buffer.from("new"), result: undefined }
-  }
-  await expect(replaceFile(placeOf(file), edit, stop.signal)).rejects.toThrow("stop")
+  const isFilled = () =>
+    namesBeside(file).some((name) => fs.statSync(join(dirname(file), name)).size === 3000)
+  let watching = true
+  const watch = (async () => {
+    while (watching && !isFilled()) await new Promise((resolve) => setImmediate(resolve))
+    stop.abort(new Error("stop"))
+  })()
+  const bytes = Buffer.alloc(3000)
+  await expect(replaceFile(placeOf(file), () => ({ bytes, result: 0 }), stop.signal)).rejects.toThrow("stop")
+  watching = false
+  await watch
   expect([textIn(file), namesBeside(file)]).toEqual(["old", ["file.json"]])
+})
+
+test("a signal that is aborted already makes not even a folder", async () => {
+  const file = join(dirname(newFile()), "new/file.json")
+  const edit = () => ({ bytes: Buffer.from("new"), result: 0 })
+  await expect(replaceFile(placeOf(file), edit, AbortSignal.abort(new Error("stop")))).rejects.toThrow("stop")
+  expect(namesBeside(dirname(file))).toEqual([])
 })
 
 // Others who write without a lock
 
 test.each([
-  ["renamed onto it", replaceAsDocker],
-  ["written into it", fs.writeFileSync],
-] as const)("keeps what was %s after it was read and before the rename", async (_, change) => {
+  ["renamed onto it", replaceAsDocker, false],
+  ["written into it", fs.writeFileSync, false],
+  ["written into it in place", fs.writeFileSync, true],
+] as const)("keeps what was %s after it was read and before it is written", async (_, change, inPlace) => {
   const file = newFile("a")
   let calls = 0
   const edit = (bytes: Buffer | undefined) => {
@@ -151,7 +136,7 @@ test.each([
     const text = String(bytes)
     return { bytes: Buffer.from(text.includes("+") ? text : `${text}+`), result: undefined }
   }
-  await replaceFile(placeOf(file), edit, calm())
+  await replaceFile(placeOf(file, { inPlace }), edit, calm())
   expect(textIn(file)).toBe("b+")
 })
 
@@ -204,6 +189,19 @@ test("leaves a file that changes without end to the next attempt", async () => {
     retryable: true,
   })
   expect(namesBeside(file)).toEqual(["file.json"])
+})
+
+test.each([
+  ["replaced", (file: string) => replaceAsDocker(file, "bbb")],
+  ["written", (file: string) => fs.writeFileSync(file, "bbbb")],
+  ["removed", (file: string) => fs.rmSync(file)],
+])("does not rename onto a file that was %s since it was looked at", (_, change) => {
+  const file = newFile("aaa")
+  const was = fs.statSync(file, { bigint: true })
+  change(file)
+  fs.writeFileSync(`${file}.new`, "new")
+  expect([renameIfSame(`${file}.new`, file, was), textIn(`${file}.new`)]).toEqual([false, "new"])
+  expect(fs.existsSync(file) && textIn(file)).not.toBe("new")
 })
 
 test("the window in which a login without a lock is lost is measured", () => {

@@ -146,6 +146,7 @@ test("stops waiting when the signal is aborted, and leaves nothing", async () =>
   await expect(takeLock(file, systemClock, AbortSignal.timeout(30))).rejects.toThrow()
   expect(ticketsBeside(file).length).toBe(1)
   await holder?.release()
+  await expect(takeLock(file, systemClock, AbortSignal.abort(new Error("stop")))).rejects.toThrow("stop")
   expect(ticketsBeside(file)).toEqual([])
 })
 

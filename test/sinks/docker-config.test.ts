@@ -5,7 +5,7 @@ import { tmpdir } from "node:os"
 import { dirname, join } from "node:path"
 import kind from "../../sinks/docker-config.ts"
 import type { Credential } from "../../src/credential.ts"
-import { ConfigError, DeliveryError } from "../../src/errors.ts"
+import { DeliveryError } from "../../src/errors.ts"
 import type { SinkDeps } from "../../src/sink.ts"
 import { credentialWith, makeCredential } from "../support/credentials.ts"
 import { loginIn, openDockerConfig, snapshotOf } from "../support/docker-file.ts"
@@ -60,35 +60,6 @@ async function failureOf(path: string, options: object = {}): Promise<DeliveryEr
   if (error instanceof DeliveryError) return error
   throw new Error(`expected a DeliveryError, got ${textOf(result)}`)
 }
-
-test.each([
-  [{ path: "/etc/docker" }, {}, "/etc/docker/config.json"],
-  [{ path: "/etc/docker/" }, {}, "/etc/docker/config.json"],
-  [{ path: "/run/user/7/containers/auth.json" }, {}, "/run/user/7/containers/auth.json"],
-  [{ path: "/odd/folder.json/" }, {}, "/odd/folder.json/config.json"],
-  [{ path: "~/x" }, { home: "/home/eva" }, "/home/eva/x/config.json"],
-  [{ path: "~" }, { home: "/home/eva" }, "/home/eva/config.json"],
-  [{ path: "/a/~/b.json" }, { home: undefined }, "/a/~/b.json"],
-  [{}, { home: "/home/eva" }, "/home/eva/.docker/config.json"],
-  [{}, { home: "/home/eva", env: { DOCKER_CONFIG: "" } }, "/home/eva/.docker/config.json"],
-  [{}, { home: "/home/eva", env: { DOCKER_CONFIG: "/ci/docker" } }, "/ci/docker/config.json"],
-  [{}, { env: { DOCKER_CONFIG: "/ci/docker.json" } }, "/ci/docker.json/config.json"],
-  [{ path: "/p" }, { env: { DOCKER_CONFIG: "/ci/docker" } }, "/p/config.json"],
-])("with %j and %j the file is %s", (options, deps, file) => {
-  const [target] = makeSink(kind, options, testDeps(deps)).targets(REGISTRY)
-  expect(target).toEqual({ registry: REGISTRY, slot: HOST, name: `${file} auths["${HOST}"]` })
-})
-
-test.each([{}, { path: "~/.docker" }])(
-  "with %j and no home at all it says so, and the way out",
-  (options) => {
-    const create = () => makeSink(kind, options, testDeps())
-    expect(create).toThrow(ConfigError)
-    expect(create).toThrow(
-      "path: there is no home directory: say which file with path=/…/config.json, or set DOCKER_CONFIG or HOME",
-    )
-  },
-)
 
 test("writes a new file as docker would, 0600 in a 0700 folder", async () => {
   const file = join(dirname(configFile()), "a", "b", "config.json")

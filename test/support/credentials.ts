@@ -32,3 +32,15 @@ export function credentialWith(about: {
   const { registry, expiresAt, password } = about
   return { registry, userName: "AWS", password: new Secret(password), expiresAt }
 }
+
+/** Passwords that a careless writer would spoil, by what is awkward about them. */
+export const AWKWARD_PASSWORDS: Readonly<Record<string, string>> = {
+  colons: "a:b::c:",
+  quotes: `it's "quoted" \`so\``,
+  percents: "100% %s %(name)s %41 %%",
+  backslashes: "C:\\new\\table\\\\ \\u0041 \\0",
+  unicode: "pässwörd ✓ 密码 🔑 é",
+  controls: "tab\tand\nnewline",
+  templates: `$HOME \${HOME} {account} {{ x }} #{y} $$ $1 ?`,
+  "4 kB": `${"0123456789abcdef".repeat(256)}==`,
+}

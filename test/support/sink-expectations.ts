@@ -1,8 +1,11 @@
 // What the proofs of the sink contract do and expect again and again: make the sink, deliver, look at what came of it.
 // A place is looked at through its rig only, and a failure must be a DeliveryError that names sink and target.
 import { expect } from "bun:test"
+import { existsSync } from "node:fs"
+import { fileURLToPath } from "node:url"
 import type { Credential } from "../../src/credential.ts"
 import { DeliveryError } from "../../src/errors.ts"
+import type { Registry } from "../../src/registry.ts"
 import type { DeliveryResult, Sink, Target } from "../../src/sink.ts"
 import { credentialForms, secretForms, textOf } from "./secrets.ts"
 import type { SinkRig, SinkSetup, SinkSuite } from "./sink-suite.ts"
@@ -94,3 +97,27 @@ export function expectNoSecret(text: string, rig: SinkRig, credentials: readonly
 
 /** Whole seconds, which is all that a password tells of its expiry. */
 export const seconds = (moment: number | undefined) => moment && Math.floor(moment / 1000)
+
+const ROOT = fileURLToPath(new URL("../..", import.meta.url))
+const DENO = `${ROOT}node_modules/.bin/deno`
+
+/** Whether Deno is installed, whose permissions prove that creating a sink touches nothing. */
+export const hasDeno = (): boolean => existsSync(DENO)
+
+/**
+ * The targets of a sink that was made where Deno refuses every file but the sources, every socket, variable and
+ * program, so that whoever tries one dies of it.
+ */
+export function targetsMadeUnderDeno(
+  file: string,
+  options: object,
+  registries: readonly Registry[],
+): unknown {
+  const sources = ["src", "sinks", "node_modules"].map((folder) => ROOT + folder).join(",")
+  const child = Bun.spawnSync([
+    ...[DENO, "run", "--quiet", "--no-prompt", "--no-lock", "--no-remote", `--allow-read=${sources}`],
+    ...[`${ROOT}test/support/create-sink.ts`, file, JSON.stringify(options), JSON.stringify(registries)],
+  ])
+  expect([child.exitCode, child.stderr.toString()]).toEqual([0, ""])
+  return JSON.parse(child.stdout.toString())
+}

@@ -1,11 +1,10 @@
 // The promises of the sink contract, each with its proof. A proof knows nothing of the place but what the rig lets
 // it see, and looks at the place through the rig, never through the sink that it tests.
 import { expect } from "bun:test"
-import { fileURLToPath } from "node:url"
 import * as v from "valibot"
 import type { Credential } from "../../src/credential.ts"
 import type { Sink } from "../../src/sink.ts"
-import { credentialWith, makeCredential } from "./credentials.ts"
+import { AWKWARD_PASSWORDS, credentialWith, makeCredential } from "./credentials.ts"
 import { textOf } from "./secrets.ts"
 import {
   deliver,
@@ -19,6 +18,7 @@ import {
   outcomes,
   seconds,
   settle,
+  targetsMadeUnderDeno,
 } from "./sink-expectations.ts"
 import type { SinkRig, SinkSuite } from "./sink-suite.ts"
 import { calm, hours, manyRegistries, NOW, onlyTarget, REGISTRY, ZERO_REGISTRY } from "./sinks.ts"
@@ -27,17 +27,6 @@ type Proof = (rig: SinkRig, suite: SinkSuite) => Promise<void>
 
 const fresh = (registry = REGISTRY) => makeCredential({ registry, expiresAt: NOW + hours(12) })
 const older = (registry = REGISTRY) => makeCredential({ registry, expiresAt: NOW + hours(5) })
-
-const AWKWARD_PASSWORDS: Readonly<Record<string, string>> = {
-  colons: "a:b::c:",
-  quotes: `it's "quoted" \`so\``,
-  percents: "100% %s %(name)s %41 %%",
-  backslashes: "C:\\new\\table\\\\ \\u0041 \\0",
-  unicode: "pässwörd ✓ 密码 🔑 é",
-  controls: "tab\tand\nnewline",
-  templates: `$HOME \${HOME} {account} {{ x }} #{y} $$ $1 ?`,
-  "4 kB": `${"0123456789abcdef".repeat(256)}==`,
-}
 
 /** Every promise and its proof; a sink's test declares by these sentences what its place cannot do. */
 export const proofs = {
@@ -236,17 +225,8 @@ export const proofs = {
   "does no I/O while it is created": async (rig, suite) => {
     const registries = [REGISTRY, ZERO_REGISTRY]
     const named = registries.flatMap((registry) => make(rig, suite).targets(registry))
-    const root = fileURLToPath(new URL("../..", import.meta.url))
-    // Deno refuses every file but the sources, every socket, variable and program; so whoever tries one, dies.
-    const sources = ["src", "sinks", "node_modules"].map((folder) => root + folder).join(",")
-    const child = Bun.spawnSync([
-      `${root}node_modules/.bin/deno`,
-      ...["run", "--quiet", "--no-prompt", "--no-lock", "--no-remote", `--allow-read=${sources}`],
-      ...[`${root}test/support/create-sink.ts`, suite.file],
-      ...[JSON.stringify(rig.setup.options), JSON.stringify(registries)],
-    ])
-    expect([child.exitCode, child.stderr.toString()]).toEqual([0, ""])
-    expect(JSON.parse(child.stdout.toString())).toEqual(JSON.parse(JSON.stringify(named)))
+    const made = targetsMadeUnderDeno(suite.file, rig.setup.options, registries)
+    expect(made).toEqual(JSON.parse(JSON.stringify(named)))
   },
 
   "refuses an unknown option by its path": async (rig, suite) => {

@@ -3,6 +3,7 @@
 // printed and counted as skipped, and a promise without the hook that it needs is red, never silent.
 import { test } from "bun:test"
 import type { SinkDeps, SinkKind, Target } from "../../src/sink.ts"
+import { hasDeno } from "./sink-expectations.ts"
 import { proofs, type SinkPromise } from "./sink-promises.ts"
 
 /** A login as the place's own programs would read it: by other means than the sink's code. */
@@ -53,7 +54,7 @@ export type SinkSuite = {
 export function testSink(suite: SinkSuite): void {
   const subject = suite.place ? `${suite.kind.type} on ${suite.place}` : suite.kind.type
   for (const [promise, prove] of Object.entries(proofs)) {
-    const reason = suite.cannot?.[promise as SinkPromise]
+    const reason = suite.cannot?.[promise as SinkPromise] ?? lacking(promise)
     const name = `${subject} ${promise}`
     if (reason !== undefined) {
       console.info(`skipped: ${name}: ${reason}`)
@@ -70,4 +71,8 @@ export function testSink(suite: SinkSuite): void {
     }
     test(name, run, suite.timeoutMs ?? 30_000)
   }
+}
+
+function lacking(promise: string): string | undefined {
+  return promise === "does no I/O while it is created" && !hasDeno() ? "deno is not installed" : undefined
 }
