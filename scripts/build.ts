@@ -32,7 +32,7 @@ export async function build(target: Target | undefined, outfile: string): Promis
     splitting: true,
     define: {
       ECRELAY_VERSION: JSON.stringify(await version()),
-      ECRELAY_LIBC: JSON.stringify(target?.endsWith("musl") ? "musl" : "glibc"),
+      LIBC: JSON.stringify(target?.endsWith("musl") ? "musl" : "glibc"),
     },
     plugins: [
       {

@@ -1,7 +1,7 @@
 // The way to a file: where its links lead, and the folders that it needs.
 // A new folder is 0700, and as root under sudo it belongs to whoever owns the folder it is made in.
 import { constants } from "node:fs"
-import { mkdir, open, readlink, stat } from "node:fs/promises"
+import { mkdir, open, readlink, realpath, stat } from "node:fs/promises"
 import { basename, dirname, join, resolve } from "node:path"
 import { type FilePlace, systemError } from "./_file-errors.ts"
 
@@ -12,11 +12,12 @@ const MOST_LINKS = 40
 export async function followLinks(path: string): Promise<string> {
   let links = 0
   const follow = async (from: string): Promise<string> => {
-    if (dirname(from) === from) return from
+    // What is there takes one call, and needs leave to read nothing above it.
+    const real = await realpath(from).catch(unlessMissing)
+    if (real !== undefined) return real
+    const link = await readlink(from).catch(unlessNoLink)
     const folder = await follow(dirname(from))
-    const here = join(folder, basename(from))
-    const link = await readlink(here).catch(unlessNoLink)
-    if (link === undefined) return here
+    if (link === undefined) return join(folder, basename(from))
     links += 1
     if (links > MOST_LINKS) throw systemError("ELOOP")
     return follow(resolve(folder, link))
@@ -24,8 +25,12 @@ export async function followLinks(path: string): Promise<string> {
   return follow(path)
 }
 
+function unlessMissing(error: NodeJS.ErrnoException): undefined {
+  if (error.code !== "ENOENT") throw error
+}
+
 function unlessNoLink(error: NodeJS.ErrnoException): undefined {
-  // EINVAL: it is there and is no link.
+  // EINVAL: it is there by now, and is no link.
   if (error.code !== "EINVAL" && error.code !== "ENOENT") throw error
 }
 
