@@ -68,7 +68,7 @@ export function runChild(wrapper: readonly string[], script: string, file: strin
   return JSON.parse(answer)
 }
 
-export const IS_ROOT = process.getuid?.() === 0
+const IS_ROOT = process.getuid?.() === 0
 /** Begins a command with mounts of its own, which end with it. */
 export const UNSHARE = IS_ROOT ? ["unshare", "-m"] : ["unshare", "-rm"]
 /** Begins a command without any of root's powers. */

@@ -116,7 +116,12 @@ export function targetsMadeUnderDeno(
   const sources = ["src", "sinks", "node_modules"].map((folder) => ROOT + folder).join(",")
   const child = Bun.spawnSync([
     ...[DENO, "run", "--quiet", "--no-prompt", "--no-lock", "--no-remote", `--allow-read=${sources}`],
-    ...[`${ROOT}test/support/create-sink.ts`, file, JSON.stringify(options), JSON.stringify(registries)],
+    ...[
+      fileURLToPath(import.meta.resolve("./create-sink.ts")),
+      file,
+      JSON.stringify(options),
+      JSON.stringify(registries),
+    ],
   ])
   expect([child.exitCode, child.stderr.toString()]).toEqual([0, ""])
   return JSON.parse(child.stdout.toString())
