@@ -1,0 +1,97 @@
+// Times one refresh of the binary into a docker config, over TLS to the local stand-in: `bun run bench one-shot`.
+// The peer is Amazon's credential helper, built from the Go module proxy where Go is at hand.
+import { mkdir, mkdtemp, readFile, rm, writeFile } from "node:fs/promises"
+import { tmpdir } from "node:os"
+import { join } from "node:path"
+import { DEMO_IDENTITY, startAws } from "../aws.ts"
+import { build } from "../build.ts"
+import { createAuthority } from "../services/certificate.ts"
+import { printPair, type Subject } from "./measure.ts"
+
+const PAIRS = 30
+const HELPER =
+  "github.com/awslabs/amazon-ecr-credential-helper/ecr-login/cli/docker-credential-ecr-login@v0.12.0"
+
+export async function benchOneShot(): Promise<void> {
+  const folder = await mkdtemp(join(tmpdir(), "ecrelay-bench-"))
+  const authority = createAuthority("ecrelay bench")
+  const { certificate, key } = authority.issue("127.0.0.1", ["127.0.0.1"])
+  const aws = startAws({ tls: { cert: certificate, key } })
+  try {
+    const binary = await build(undefined, join(folder, "ecrelay"))
+    const ca = join(folder, "ca.pem")
+    await writeFile(ca, authority.certificate)
+    const env = {
+      HOME: folder,
+      AWS_ACCESS_KEY_ID: DEMO_IDENTITY.accessKeyId,
+      AWS_SECRET_ACCESS_KEY: DEMO_IDENTITY.secretAccessKey,
+      AWS_REGION: "eu-west-1",
+      AWS_ENDPOINT_URL: aws.url,
+      AWS_EC2_METADATA_DISABLED: "true",
+    }
+    const ours: Subject = {
+      name: "ecrelay --sink docker-config",
+      argv: [binary, "--sink", "docker-config"],
+      env: { ...env, NODE_EXTRA_CA_CERTS: ca },
+    }
+    const helper = await buildHelper(folder)
+    if (helper) await printPair(ours, await helperSubject(helper, folder, ca, env), PAIRS)
+    else console.log("skipped: Amazon's credential helper: no Go here, or its module cannot be had")
+    const empty = await buildEmpty(folder)
+    await printPair(ours, empty, PAIRS)
+    await printPair({ name: "ecrelay --help", argv: [binary, "--help"], env: {} }, empty, PAIRS)
+    const tokens = aws.calls.length
+    const expected = (PAIRS + 1) * (helper ? 3 : 1)
+    if (tokens < expected)
+      throw new Error(`${tokens} calls arrived, ${expected} were due: the numbers are worthless`)
+  } finally {
+    await aws.stop()
+    await rm(folder, { recursive: true, force: true })
+  }
+}
+
+async function buildEmpty(folder: string): Promise<Subject> {
+  const source = join(folder, "empty.ts")
+  const outfile = join(folder, "empty")
+  await writeFile(source, "")
+  await Bun.build({
+    entrypoints: [source],
+    target: "bun",
+    format: "esm",
+    minify: true,
+    bytecode: true,
+    compile: { outfile, autoloadBunfig: false, autoloadDotenv: false, jitPolicy: 100 },
+  })
+  return { name: "an empty compiled program", argv: [outfile], env: {} }
+}
+
+async function buildHelper(folder: string): Promise<string | undefined> {
+  const go = Bun.which("go")
+  if (!go) return undefined
+  const child = Bun.spawn([go, "install", HELPER], {
+    env: { ...process.env, GOBIN: folder },
+    stdout: "ignore",
+    stderr: "ignore",
+  })
+  return (await child.exited) === 0 ? join(folder, "docker-credential-ecr-login") : undefined
+}
+
+// Go reads the system's roots at every start, Bun has them built in: Go is given what a distribution gives it, and ours.
+async function helperSubject(
+  helper: string,
+  folder: string,
+  ca: string,
+  env: Record<string, string>,
+): Promise<Subject> {
+  const roots = await readFile("/etc/ssl/certs/ca-certificates.crt", "utf8").catch(() => "")
+  const all = join(folder, "all.pem")
+  await writeFile(all, roots + (await readFile(ca, "utf8")))
+  await mkdir(join(folder, ".ecr"), { recursive: true })
+  const store = roots ? "the distribution's roots" : "one root"
+  return {
+    name: `docker-credential-ecr-login get (${store})`,
+    argv: [helper, "get"],
+    env: { ...env, SSL_CERT_FILE: all, AWS_ECR_DISABLE_CACHE: "true" },
+    stdin: `${DEMO_IDENTITY.account}.dkr.ecr.eu-west-1.amazonaws.com`,
+  }
+}
