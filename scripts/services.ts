@@ -75,7 +75,7 @@ export async function startServices(signal: AbortSignal): Promise<Services> {
     const seconds = ((performance.now() - startedAt) / 1000).toFixed(1)
     const remark =
       outcome.state === "ready" ? `ready after ${seconds} s` : `${outcome.state}: ${outcome.reason}`
-    console.log(`  ${service.name.padEnd(9)} ${remark}`)
+    if (!signal.aborted) console.log(`  ${service.name.padEnd(9)} ${remark}`)
     return outcome
   }
   const provided = await Promise.all(services.map(provide))

@@ -95,7 +95,8 @@ async function runStage(stage: Stage, context: Context): Promise<Tally> {
     return FAILED
   })
   const seconds = ((performance.now() - startedAt) / 1000).toFixed(1)
-  console.log(`== ${stage.name}: ${tally.failed === 0 ? "ok" : "FAILED"} after ${seconds} s`)
+  const verdict = context.signal.aborted ? "interrupted" : tally.failed === 0 ? "ok" : "FAILED"
+  console.log(`== ${stage.name}: ${verdict} after ${seconds} s`)
   return tally
 }
 

@@ -15,7 +15,7 @@ const OID = {
 } as const
 
 /** A certificate and its private key, both PEM. */
-export type Certificate = { readonly certificate: string; readonly key: string }
+type Certificate = { readonly certificate: string; readonly key: string }
 
 /** A certificate authority of its own, trusted by nobody. */
 export type Authority = {

@@ -7,16 +7,12 @@ import { unpackPackages } from "./debian.ts"
 import type { Ground } from "./ground.ts"
 import { startMysqld } from "./mysqld.ts"
 
-// What Debian's own installer feeds to a new server, but for help texts and time zones.
-const SYSTEM_TABLES = [
-  "mysql_system_tables.sql",
-  "mysql_performance_tables.sql",
-  "mysql_system_tables_data.sql",
-] as const
+// What MariaDB's own installer feeds to a new server, but for help texts; their names begin with `mariadb` since 11.
+const SYSTEM_TABLES = ["system_tables.sql", "performance_tables.sql", "system_tables_data.sql"] as const
 
 /** Starts MariaDB; see `startMysqld` for what it tells. */
 export async function startMariadb(ground: Ground) {
-  const { program, share } = await provide(ground)
+  const { program, share, family } = await provide(ground)
   const command = [
     ...program,
     ...["--no-defaults", `--lc-messages-dir=${share}`, `--character-sets-dir=${join(share, "charsets")}`],
@@ -25,7 +21,7 @@ export async function startMariadb(ground: Ground) {
     name: "mariadb",
     command,
     async initialize(data) {
-      const tables = SYSTEM_TABLES.map((name) => readFile(join(share, name), "utf8"))
+      const tables = SYSTEM_TABLES.map((name) => readFile(join(share, `${family}_${name}`), "utf8"))
       const opening = "create database mysql;\nuse mysql;\nset @skip_auth_anonymous=1;\n"
       const options = ["--bootstrap", `--datadir=${data}`, "--innodb-log-file-size=32M", "--skip-log-bin"]
       await run([...command, ...options], {
@@ -37,28 +33,31 @@ export async function startMariadb(ground: Ground) {
   })
 }
 
-type Installation = {
-  readonly program: readonly string[]
-  /** The folder of its messages, character sets and system tables. */
+type Share = {
+  /** The folder of messages, character sets and system tables. */
   readonly share: string
+  /** What the names of the system tables' files begin with. */
+  readonly family: string
 }
+
+type Installation = Share & { readonly program: readonly string[] }
 
 async function provide(ground: Ground): Promise<Installation> {
   const installed = Bun.which("mariadbd", { PATH: `${process.env.PATH}:/usr/sbin:/usr/local/sbin` })
   if (installed) {
     const share = await findShare(dirname(dirname(await realpath(installed))))
-    if (share) return { program: [installed], share }
+    if (share) return { program: [installed], ...share }
   }
   const tree = await unpackPackages(ground, "own", ["mariadb-server-core"])
   const share = await findShare(join(tree.root, "usr"))
   if (!share) throw new Error(`${tree.root} has no system tables of MariaDB`)
-  return { program: tree.program("usr/sbin/mariadbd"), share }
+  return { program: tree.program("usr/sbin/mariadbd"), ...share }
 }
 
-async function findShare(prefix: string): Promise<string | undefined> {
-  for (const name of ["mariadb", "mysql"]) {
-    const share = join(prefix, "share", name)
-    if (await exists(join(share, SYSTEM_TABLES[0]))) return share
+async function findShare(prefix: string): Promise<Share | undefined> {
+  for (const family of ["mariadb", "mysql"]) {
+    const share = join(prefix, "share", family)
+    if (await exists(join(share, `${family}_${SYSTEM_TABLES[0]}`))) return { share, family }
   }
   return undefined
 }

@@ -22,11 +22,11 @@ export async function providePython(ground: Ground) {
     .update(await run([...python.command, "-VV"], { ...ground, env: python.env }))
     .digest("hex")
   const packages = await cached(ground.cache, `python-packages-${hash.slice(0, 12)}`, async (folder) => {
-    const pip = ["-m", "pip", "install", "--quiet", "--no-input", "--only-binary=:all:", `--target=${folder}`]
+    const install = ["install", "--quiet", "--no-input", "--only-binary=:all:", `--target=${folder}`]
     const quiet = { PIP_USER: "0", PIP_ROOT_USER_ACTION: "ignore", PIP_DISABLE_PIP_VERSION_CHECK: "1" }
     const env = { ...python.env, ...quiet }
     await thrice("moto and cryptography from PyPI", ground.signal, () =>
-      run([...python.command, ...pip, "--upgrade", `--requirement=${REQUIREMENTS}`], { ...ground, env }),
+      run([...python.pip, ...install, `--requirement=${REQUIREMENTS}`], { ...ground, env }),
     )
   })
   const command = join(ground.folder, "python")
@@ -51,6 +51,7 @@ export async function startMoto(ground: Ground, python: string) {
 
 type Python = {
   readonly command: readonly string[]
+  readonly pip: readonly string[]
   /** Variables that it needs to find its own files. */
   readonly settings: Readonly<Record<string, string>>
   /** Our environment with `settings` and what pip needs beside them. */
@@ -61,7 +62,8 @@ async function findPython(ground: Ground): Promise<Python> {
   if (await succeeds(["python3", "-c", RECENT_WITH_PIP], ground)) {
     // The program itself, not a shim that may choose another one in another folder.
     const path = await run(["python3", "-c", "import sys; print(sys.executable)"], ground)
-    return { command: [path.trim()], settings: {}, env: process.env }
+    const command = [path.trim()]
+    return { command, pip: [...command, "-m", "pip"], settings: {}, env: process.env }
   }
   const { root, program } = await unpackPackages(ground, "own", ["python3-pip"]).catch((error: unknown) => {
     if (!(error instanceof Unavailable)) throw error
@@ -69,24 +71,31 @@ async function findPython(ground: Ground): Promise<Python> {
   })
   const name = (await readdir(join(root, "usr/bin"))).find((file) => /^python3\.\d+$/.test(file))
   if (!name) throw new Error(`${root} has no python3`)
+  const command = program(`usr/bin/${name}`)
   const settings = { PYTHONHOME: join(root, "usr") }
-  const PYTHONPATH = join(root, "usr/lib/python3/dist-packages")
-  const certificates = await provideCertificates(ground, root)
   return {
-    command: program(`usr/bin/${name}`),
+    command,
+    pip: [...command, "-c", TRUSTING_PIP, await findAuthorities(ground, root)],
     settings,
-    env: { ...certificates, ...process.env, ...settings, PYTHONPATH },
+    env: { ...process.env, ...settings, PYTHONPATH: join(root, "usr/lib/python3/dist-packages") },
   }
 }
 
-/** Debian's pip trusts a file that installing `ca-certificates` would have made. */
-async function provideCertificates(ground: Ground, root: string): Promise<Record<string, string>> {
-  if (await exists("/etc/ssl/certs/ca-certificates.crt")) return {}
+// Debian's pip does not even start without the file of authorities that installing `ca-certificates` would have made.
+const TRUSTING_PIP = `import runpy, sys
+from pip._vendor import certifi
+authorities = sys.argv.pop(1)
+certifi.where = lambda: authorities
+runpy.run_module("pip", run_name="__main__")`
+
+async function findAuthorities(ground: Ground, root: string): Promise<string> {
+  const installed = "/etc/ssl/certs/ca-certificates.crt"
+  if (await exists(installed)) return installed
   const folder = join(root, "usr/share/ca-certificates/mozilla")
   const files = (await readdir(folder)).map((name) => readFile(join(folder, name), "utf8"))
   const bundle = join(ground.folder, "public-authorities.pem")
   await writeFile(bundle, (await Promise.all(files)).join("\n"))
-  return { PIP_CERT: bundle }
+  return bundle
 }
 
 function launcher(settings: Readonly<Record<string, string>>, command: readonly string[]): string {
