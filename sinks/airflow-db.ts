@@ -20,14 +20,7 @@ import { withDatabase } from "./_airflow/database.ts"
 import { deliverCredentials } from "./_airflow/delivery.ts"
 import { asFailure, type FailureContext, failureOf } from "./_airflow/failure.ts"
 import { readConnections } from "./_airflow/inspection.ts"
-import {
-  loadFernet,
-  loadPlace,
-  namePlace,
-  type Place,
-  type PlaceOptions,
-  requireUsable,
-} from "./_airflow/place.ts"
+import { loadPlace, namePlace, type Place, type PlaceOptions, requireUsable } from "./_airflow/place.ts"
 import type { Session } from "./_airflow/session.ts"
 import { connIdProblem } from "./_airflow/table.ts"
 
@@ -139,8 +132,8 @@ async function visit<T>(
   let place: Place | undefined
   try {
     place = await loadPlace(options, deps, signal)
-    const setting = await loadFernet(options, deps, signal)
-    return await withDatabase(place, signal, (session) => work(session, setting))
+    const { fernet } = place
+    return await withDatabase(place, signal, (session) => work(session, fernet))
   } catch (error) {
     signal.throwIfAborted()
     throw asFailure(error, { sink: type, target, url: place?.url, policy: place?.policy })

@@ -42,8 +42,8 @@ async function openSession(place: Place, signal: AbortSignal): Promise<Session> 
       return (await import("./sqlite.ts")).openSqlite(place.url)
     case "postgresql":
       return (await import("./postgres.ts")).openPostgres(place, place.policy as TlsPolicy, signal)
-    default:
-      throw new Error("not there yet")
+    case "mysql":
+      return (await import("./mysql.ts")).openMysql(place, place.policy as TlsPolicy, signal)
   }
 }
 

@@ -2,7 +2,7 @@
 // References are resolved anew at every call, so what a target is called cannot depend on what they resolve to.
 import { ConfigError } from "../../src/errors.ts"
 import type { SinkDeps } from "../../src/sink.ts"
-import { type FernetSetting, loadAirflowConfig } from "./config.ts"
+import { type AirflowConfig, type FernetSetting, loadAirflowConfig } from "./config.ts"
 import { type DatabaseUrl, parseDatabaseUrl } from "./database-url.ts"
 import { AirflowError } from "./error.ts"
 import { parseFernetKeys } from "./fernet.ts"
@@ -13,13 +13,14 @@ export type PlaceOptions = {
   readonly fernet_key?: string | undefined
 }
 
-/** A database to connect to, and how far to trust it. */
+/** A database to connect to, how far to trust it, and the key of its passwords. */
 export type Place = {
   readonly url: DatabaseUrl
   /** Undefined for SQLite, which has no server to trust. */
   readonly policy: TlsPolicy | undefined
   /** Airflow's `sql_alchemy_schema`; undefined where it sets none, or where the URL did not come from Airflow. */
   readonly schema: string | undefined
+  readonly fernet: FernetSetting
 }
 
 /** The place's name in targets: the URL without its password, the reference to one, or Airflow's own. */
@@ -31,7 +32,7 @@ export function namePlace({ url }: PlaceOptions): string {
 /** Refuses a URL or key that can be seen to be wrong without any I/O. Throws a ConfigError. */
 export function requireUsable({ url, fernet_key }: PlaceOptions): void {
   if (url !== undefined && !isReference(url))
-    inConfig("url", () => policyOf(parseDatabaseUrl(url), "given", undefined))
+    inConfig("url", () => databaseOf(url, "given", { home: undefined }))
   if (fernet_key !== undefined && !isReference(fernet_key))
     inConfig("fernet_key", () => parseFernetKeys(fernet_key))
 }
@@ -45,35 +46,35 @@ function inConfig(path: string, parse: () => unknown): void {
   }
 }
 
-/** The database as it is configured now. AirflowError. */
+/** Database and key as they are configured now. AirflowError. */
 export async function loadPlace(options: PlaceOptions, deps: SinkDeps, signal: AbortSignal): Promise<Place> {
-  if (options.url !== undefined) {
-    const text = await loadReference("url", options.url, deps)
-    const url = parseDatabaseUrl(text)
-    return { url, policy: policyOf(url, "given", deps.home), schema: undefined }
-  }
-  const config = loadAirflowConfig(deps)
-  const url = parseDatabaseUrl((await config.databaseUrl(signal)).value.reveal())
-  return { url, policy: policyOf(url, "airflow", deps.home), schema: await config.schema() }
+  // Read once for both, and not at all where both are given.
+  const airflow = loadAirflowConfig(deps)
+  const database =
+    options.url === undefined
+      ? await databaseOfAirflow(airflow, deps, signal)
+      : databaseOf(await loadReference("url", options.url, deps), "given", deps)
+  const fernet =
+    options.fernet_key === undefined
+      ? await airflow.fernet(signal)
+      : await givenFernet(options.fernet_key, deps)
+  return { ...database, fernet }
 }
 
-function policyOf(
-  url: DatabaseUrl,
-  origin: "airflow" | "given",
-  home: string | undefined,
-): TlsPolicy | undefined {
-  return url.dialect === "sqlite" ? undefined : tlsPolicy(url, origin, home)
+async function databaseOfAirflow(airflow: AirflowConfig, deps: SinkDeps, signal: AbortSignal) {
+  const { value } = await airflow.databaseUrl(signal)
+  return { ...databaseOf(value.reveal(), "airflow", deps), schema: await airflow.schema() }
 }
 
-/** The Fernet key as it is configured now. AirflowError. */
-export async function loadFernet(
-  options: PlaceOptions,
-  deps: SinkDeps,
-  signal: AbortSignal,
-): Promise<FernetSetting> {
-  if (options.fernet_key === undefined) return loadAirflowConfig(deps).fernet(signal)
-  const from = isReference(options.fernet_key) ? options.fernet_key : "fernet_key"
-  const keys = parseFernetKeys(await loadReference("fernet_key", options.fernet_key, deps), from)
+function databaseOf(text: string, origin: "airflow" | "given", { home }: Pick<SinkDeps, "home">) {
+  const url = parseDatabaseUrl(text)
+  const policy = url.dialect === "sqlite" ? undefined : tlsPolicy(url, origin, home)
+  return { url, policy, schema: undefined }
+}
+
+async function givenFernet(reference: string, deps: SinkDeps): Promise<FernetSetting> {
+  const from = isReference(reference) ? reference : "fernet_key"
+  const keys = parseFernetKeys(await loadReference("fernet_key", reference, deps), from)
   return keys ? { state: "set", keys, from } : { state: "empty", from }
 }
 

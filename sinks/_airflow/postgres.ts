@@ -163,21 +163,23 @@ async function sessionOf(sql: Sql, schemas: readonly string[], close: () => Prom
     maxStatementBytes: Number.POSITIVE_INFINITY,
     lockClause: " FOR UPDATE",
     query,
-    transaction: (work) => inTransaction(query, () => work({ query, ...writersOf(query, table) })),
+    transaction: (work) => inTransaction(sql, query, () => work({ query, ...writersOf(query, table) })),
     alter: (statement) =>
-      inTransaction(query, async () => {
-        // Whoever waits for the table behind us waits as long as we do.
-        await query("SET LOCAL lock_timeout = '3s'")
+      inTransaction(sql, query, async () => {
         await query(statement)
       }),
     close,
   }
 }
 
+// Waiting for others' locks is the core's business, which tries again; and whoever wants the table that an ALTER waits
+// for, waits as long as we do. LOCAL, since through PgBouncer the session is not ours.
+const BEGIN = "BEGIN; SET LOCAL lock_timeout = '5s'"
+
 // By plain statements on the one connection: the driver's own `begin` writes its ROLLBACK to a socket that is gone when
 // the server goes away in the midst, and that error nobody can catch.
-async function inTransaction(query: Query, work: () => Promise<void>): Promise<void> {
-  await query("BEGIN")
+async function inTransaction(sql: Sql, query: Query, work: () => Promise<void>): Promise<void> {
+  await sql.unsafe(BEGIN).simple()
   try {
     await work()
   } catch (error) {
