@@ -1,6 +1,5 @@
 #!/usr/bin/env bun
 // The process: argv, environment, streams, signals and exit codes. The only file that knows them.
-import { fstatSync, writeSync } from "node:fs"
 import process from "node:process"
 import { sinkKinds } from "../sinks/index.ts"
 import { parseArguments } from "./cli.ts"
@@ -18,7 +17,7 @@ const COMMANDS = {
 
 async function main(argv: readonly string[]): Promise<number> {
   const invocation = parseArguments(argv, VERSION)
-  if (invocation.command === "version") write(STDOUT, `ecrelay ${VERSION}\n`)
+  if (invocation.command === "version") print(`ecrelay ${VERSION}`)
   if (!("given" in invocation)) return invocation.command === "nothing" ? 2 : 0
   const { command, given, args } = invocation
   if (command === "sinks")
@@ -36,36 +35,22 @@ async function createWorld(): Promise<World> {
     kinds: sinkKinds,
     home: env.HOME || (await homeOfUser()),
     uid: process.geteuid?.(),
-    colour: isTerminal(STDOUT) && !env.NO_COLOR && env.TERM !== "dumb",
-    print: (text) => write(STDOUT, text),
-    printError: (text) => write(STDERR, text),
+    colour: !env.NO_COLOR && env.TERM !== "dumb" && (await isTerminal()),
+    print,
+    printError,
     stop: stopSignal(),
   }
 }
 
-// `process.stdout` would load the whole of node:stream, a sixth of a run, and loses what is unsent at the exit.
-const STDOUT = 1
-const STDERR = 2
+// `process.stdout` would load the whole of node:stream, a sixth of a run, and may lose what is unsent at the exit:
+// the console writes at once.
+const print = (text: string) => console.log(text.replace(/\n$/, ""))
+const printError = (text: string) => console.error(text.replace(/\n$/, ""))
 
-function write(descriptor: number, text: string): void {
-  const bytes = Buffer.from(text)
-  for (let sent = 0; sent < bytes.length; ) {
-    try {
-      sent += writeSync(descriptor, bytes, sent)
-    } catch (error) {
-      const { code } = error as NodeJS.ErrnoException
-      // A full pipe that does not block: its reader is slow.
-      if (code === "EAGAIN") continue
-      // Nobody reads any more, as in `ecrelay status | head -1`.
-      if (code === "EPIPE") return
-      throw error
-    }
-  }
-}
-
-function isTerminal(descriptor: number): boolean {
+async function isTerminal(): Promise<boolean> {
+  const { fstatSync } = await import("node:fs")
   try {
-    return fstatSync(descriptor).isCharacterDevice()
+    return fstatSync(1).isCharacterDevice()
   } catch {
     return false
   }
@@ -95,11 +80,11 @@ function stopSignal(): AbortSignal {
 function explain(error: unknown): number {
   if (error instanceof ConfigError) {
     for (const { path, message } of error.issues)
-      write(STDERR, `ecrelay: ${path ? `${path}: ` : ""}${message}\n`)
+      printError(`ecrelay: ${path ? `${path}: ` : ""}${message}\n`)
     return 2
   }
-  write(STDERR, `ecrelay: unexpected: ${error instanceof Error ? error.stack : error}\n`)
-  write(STDERR, "hint: this is a fault in ecrelay; please report it with these lines\n")
+  printError(`ecrelay: unexpected: ${error instanceof Error ? error.stack : error}\n`)
+  printError("hint: this is a fault in ecrelay; please report it with these lines\n")
   return 1
 }
 
