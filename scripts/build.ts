@@ -1,6 +1,6 @@
 // Builds dist/ecrelay: one binary that needs nothing beside it. `bun run build [TARGET…|all]`, with checksums.
 import { createHash } from "node:crypto"
-import { mkdir, readFile, rm, writeFile } from "node:fs/promises"
+import { mkdir, readdir, readFile, rm, writeFile } from "node:fs/promises"
 import { basename, join } from "node:path"
 
 /** What can be built. Tested where it runs in CI; darwin and windows are built and never run here. */
@@ -93,18 +93,27 @@ async function main(words: readonly string[]): Promise<void> {
       ? (words as Target[])
       : [undefined]
   await mkdir(join(ROOT, "dist"), { recursive: true })
-  const sums: string[] = []
   for (const target of targets) {
     const path = await build(target, outfileOf(target))
-    const sum = createHash("sha256")
-      .update(await readFile(path))
-      .digest("hex")
-    sums.push(`${sum}  ${basename(path)}\n`)
     console.log(
       `${path.slice(ROOT.length + 1)}${/darwin|windows/.test(target ?? "") ? "  (untested: nothing here can run it)" : ""}`,
     )
   }
-  await writeFile(join(ROOT, "dist", "SHA256SUMS"), sums.join(""))
+  await writeChecksums(join(ROOT, "dist"))
+}
+
+/** Of everything that lies in the folder by now, in the form that `sha256sum -c` reads. */
+async function writeChecksums(folder: string): Promise<void> {
+  const names = (await readdir(folder)).filter((name) => name.startsWith("ecrelay")).sort()
+  const sums = await Promise.all(
+    names.map(async (name) => {
+      const sum = createHash("sha256")
+        .update(await readFile(join(folder, name)))
+        .digest("hex")
+      return `${sum}  ${name}\n`
+    }),
+  )
+  await writeFile(join(folder, "SHA256SUMS"), sums.join(""))
 }
 
 if (import.meta.main) await main(process.argv.slice(2))
