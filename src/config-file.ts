@@ -19,7 +19,8 @@ export async function loadConfigFile(
   for (const path of named ? [named] : usual) {
     const text = await readFile(path, "utf8").catch((error) => {
       if (error.code === "ENOENT" && !named) return undefined
-      const why = error.code === "ENOENT" ? "there is no such file" : `cannot be read (${error.code ?? error.name})`
+      const why =
+        error.code === "ENOENT" ? "there is no such file" : `cannot be read (${error.code ?? error.name})`
       throw new ConfigError([{ path, message: why }])
     })
     if (text !== undefined) return { path, tables: await parseToml(path, text) }

@@ -73,11 +73,16 @@ export function expiryOf(password: string): number | undefined {
   }
 }
 
+/** Whether an expiry that a stored login tells may be true: one more than 13 hours ahead was not made by AWS. */
+export function isBelievable(expiresAt: number, now: number): boolean {
+  return expiresAt <= now + BELIEVED_LIFETIME_MS
+}
+
 /**
  * Whether a stored login to the same registry expires later than ours and must therefore be left alone. An expiry
  * more than 13 hours ahead is not believed; expiries are compared by the second, which is all that a password tells.
  */
 export function outlives(storedExpiresAt: number | undefined, ours: Credential, now: number): boolean {
-  if (storedExpiresAt === undefined || storedExpiresAt > now + BELIEVED_LIFETIME_MS) return false
+  if (storedExpiresAt === undefined || !isBelievable(storedExpiresAt, now)) return false
   return Math.floor(storedExpiresAt / 1000) > Math.floor(ours.expiresAt / 1000)
 }

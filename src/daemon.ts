@@ -1,8 +1,9 @@
 // The loop of `run`: every sink keeps its own time, so that one that fails or hangs holds up no other.
 // Tokens are shared: sinks that come due together wait for one call.
-import { FetchError } from "./errors.ts"
+import { FetchError, isRetryable } from "./errors.ts"
+import type { Outcome } from "./outcome.ts"
 import { deliveriesOf, type PlannedDelivery } from "./plan.ts"
-import { isRetryable, type Outcome, type RefreshDeps, refresh } from "./refresh.ts"
+import { type RefreshDeps, refresh } from "./refresh.ts"
 import { backoffDelay, type Due, dueIn, isDue, NOW, refreshDelay, untilDue } from "./schedule.ts"
 
 export type DaemonDeps = RefreshDeps & {
@@ -57,14 +58,16 @@ async function keepFresh(
   while (!signal.aborted) {
     const due = deliveries.filter((delivery) => isDue(stateOf(delivery).due, moment()))
     const outcomes = await refresh(due, deps, signal)
-    if (signal.aborted && outcomes.every(({ outcome }) => outcome === "failed")) return
     for (const [i, delivery] of due.entries()) {
       const outcome = outcomes[i] as Outcome
+      // What failed because we stop is not worth an alarm.
+      if (signal.aborted && outcome.outcome === "failed") continue
       const state = stateOf(delivery)
       const { failures } = state
       settle(state, delivery, outcome, deps)
       deps.onOutcome(outcome, { failures, nextMs: untilDue(state.due, moment()) })
     }
+    if (signal.aborted) return
     ready()
     const waitMs = Math.min(...deliveries.map((delivery) => untilDue(stateOf(delivery).due, moment())))
     await clock.sleep(Math.min(waitMs, LONGEST_SLEEP_MS), signal).catch(() => undefined)
@@ -74,23 +77,24 @@ async function keepFresh(
 function settle(
   state: State,
   { planned }: PlannedDelivery,
-  { outcome, error }: Outcome,
+  { outcome, error, refresh: refreshDue }: Outcome,
   deps: DaemonDeps,
 ): void {
   const { clock, tokens, random } = deps
   const moment = { now: clock.now(), uptime: clock.uptime() }
-  const refreshDue = tokens.refreshOf(planned.source)
   if (outcome !== "failed") {
     state.failures = 0
     state.fresh = true
-    // Without a token at hand there would be nothing to wait for.
+    // The due of the very token that was delivered: another sink may have fetched a newer one meanwhile.
     state.due = refreshDue ?? NOW
     return
   }
   state.failures += 1
   const backoff = dueIn(backoffDelay(state.failures, isRetryable(error), random()), moment)
   state.due =
-    error instanceof FetchError ? (tokens.retryOf(planned.source) ?? backoff) : earlier(backoff, refreshDue)
+    error instanceof FetchError
+      ? (tokens.retryOf(planned.source) ?? backoff)
+      : earlier(backoff, tokens.refreshOf(planned.source))
 }
 
 function earlier(one: Due, other: Due | undefined): Due {

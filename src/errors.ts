@@ -70,6 +70,11 @@ export class DeliveryError extends Error {
   }
 }
 
+/** Whether an error says of itself that the same call may succeed in a moment. */
+export function isRetryable(error: unknown): boolean {
+  return (error instanceof FetchError || error instanceof DeliveryError) && error.retryable
+}
+
 // Node's and Bun's socket codes, the SDK's throttling and time-out names, SQLSTATE classes and codes,
 // MySQL's and SQLite's names: what passes by itself, or by somebody else's restart.
 const TRANSIENT_CODES = new Set(

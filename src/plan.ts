@@ -1,10 +1,10 @@
 // The plan: which tokens are needed, and which sink receives the login of which registry. No I/O.
 // Two registries that would end up in one target are refused here, before anything is fetched or written.
-import type { Source } from "./ecr.ts"
-import { ConfigError, type ConfigIssue } from "./errors.ts"
+import { ConfigError } from "./errors.ts"
 import { formatPrincipal } from "./principal.ts"
 import { ownRegistry, type Registry } from "./registry.ts"
 import type { Sink, Target } from "./sink.ts"
+import { type Source, sourceKey } from "./source.ts"
 
 /** A registry to keep fresh: one that is known, or the caller's own in the source's region. */
 export type PlannedRegistry = { readonly source: Source; readonly registry: Registry | "own" }
@@ -26,18 +26,6 @@ export type PlannedDelivery = {
   readonly planned: PlannedRegistry
   /** Which of the sink's targets for this registry. */
   readonly index: number
-}
-
-/** Equal for sources that share one token. */
-export function sourceKey({ service, region, principal, endpointUrl }: Source): string {
-  return JSON.stringify([
-    service,
-    region,
-    principal.profile ?? null,
-    principal.roleArn ?? null,
-    principal.externalId ?? null,
-    endpointUrl ?? null,
-  ])
 }
 
 /** The sources of a plan, each once. */
@@ -82,30 +70,58 @@ export function targetsOf(
   return registry ? sink.targets(registry) : []
 }
 
-/** Refuses a plan in which two registries, or two sinks, would write one target. */
-export function refuseDuplicateTargets(plan: Plan): void {
-  const standIn = accountStandIns(plan)
-  const owners = new Map<string, { sink: PlannedSink; planned: PlannedRegistry }>()
-  const issues: ConfigIssue[] = []
+/** A target that would be written twice, and for whom. */
+type Duplicate = { readonly name: string; readonly origin: string; readonly message: string }
+
+/** The targets that two registries, or two sinks, would write; those of own registries where the account is known. */
+export function duplicateTargets(
+  plan: Plan,
+  accountOf: (source: Source) => string | undefined,
+): readonly Duplicate[] {
+  const owners = new Map<string, { readonly planned: PlannedRegistry; readonly host: string }>()
+  const duplicates: Duplicate[] = []
   for (const sink of plan.sinks)
     for (const planned of sink.registries)
-      for (const { name } of targetsOf(sink, planned, standIn(planned.source))) {
+      for (const { name, registry } of targetsOf(sink, planned, accountOf(planned.source))) {
         const owner = owners.get(name)
-        if (owner) issues.push({ path: sink.origin, message: duplicateMessage(name, owner.planned, planned) })
-        else owners.set(name, { sink, planned })
+        if (!owner) owners.set(name, { planned, host: registry.host })
+        else
+          duplicates.push({
+            name,
+            origin: sink.origin,
+            message: duplicateMessage(name, owner.planned, planned, owner.host === registry.host),
+          })
       }
+  return duplicates
+}
+
+/** Refuses a plan in which two registries, or two sinks, would write one target. Throws a ConfigError. */
+export function refuseDuplicateTargets(plan: Plan): void {
+  const standIn = accountStandIns(plan)
+  const issues = duplicateTargets(plan, standIn).map(({ origin, message }) => ({
+    path: origin,
+    message: message.replaceAll(STAND_IN, "ACCOUNT"),
+  }))
   if (issues.length > 0) throw new ConfigError(issues)
 }
 
-/** What is wrong when two registries come to one target, and the way out. */
-export function duplicateMessage(name: string, first: PlannedRegistry, second: PlannedRegistry): string {
+function duplicateMessage(
+  name: string,
+  first: PlannedRegistry,
+  second: PlannedRegistry,
+  sameRegistry: boolean,
+): string {
   const [one, other] = [formatRegistry(first), formatRegistry(second)]
-  return one === other
-    ? `${name} would be written twice for ${one}; name each registry and each target once`
+  if (one === other)
+    return `${name} would be written twice for ${one}; name each registry and each target once`
+  return sameRegistry
+    ? `${name} would be written twice: ${one} and ${other} are the same registry; name it once`
     : `${name} would be written for ${one} and for ${other}; put {account} or {region} into the target's name, or name each sink's registries`
 }
 
 // Own accounts are not known yet. One stand-in for each identity shows the clashes that are certain already.
+const STAND_IN = /\b000000000\d{3}\b/g
+
 function accountStandIns(plan: Plan): (source: Source) => string {
   const identities = [...new Set(sourcesOf(plan).map(({ principal }) => formatPrincipal(principal)))]
   return ({ principal }) => String(identities.indexOf(formatPrincipal(principal))).padStart(12, "0")

@@ -1,12 +1,12 @@
 // Registries as they are configured: --registry, --region or a [[registry]] table → a registry and who asks for it.
 import * as v from "valibot"
 import type { ConfigFile } from "./config-file.ts"
-import type { Source } from "./ecr.ts"
-import { type PlannedRegistry, sourceKey } from "./plan.ts"
+import type { PlannedRegistry } from "./plan.ts"
 import { type Principal, principalOf } from "./principal.ts"
 import { isHttpUrl, type Reading, readTables } from "./reading.ts"
 import { isAccount, isRegion, ownRegistry, parseRegistry, partitionOf, type Registry } from "./registry.ts"
 import { asConfigIssues } from "./sink-spec.ts"
+import { type Source, sourceKey } from "./source.ts"
 
 /** The registries that flags, variables and file name; the own one in the default region where nothing does. */
 export async function readRegistries(

@@ -1,7 +1,7 @@
 // Reports: outcomes and states as lines for people, JSON for programs, and the exit code. Never a secret.
 import { formatDuration } from "./duration.ts"
 import { DeliveryError, FetchError } from "./errors.ts"
-import type { Outcome } from "./refresh.ts"
+import type { Outcome } from "./outcome.ts"
 import type { Finding } from "./sink.ts"
 import type { TargetStatus } from "./status.ts"
 

@@ -1,6 +1,8 @@
 // When to do what: pure functions of instants. A refresh at half of the real life or at the given interval, always
 // well before expiry; a failed attempt again after a while that doubles.
 
+import { TOKEN_LIFETIME_MS } from "./credential.ts"
+
 const HOUR_MS = 3_600_000
 
 /** A wall-clock instant with its twin on the uptime clock: whichever comes first counts. */
@@ -39,14 +41,24 @@ export function refreshDelay(
   intervalMs: number | undefined,
   random: number,
 ): { readonly delayMs: number; readonly marginWins: boolean } {
-  const wantedMs = intervalMs ?? remainingMs / 2
-  const latestMs = Math.max(0, remainingMs - expiryMargin(remainingMs))
-  return { delayMs: Math.min(wantedMs, latestMs) * (1 - random / 10), marginWins: wantedMs > latestMs }
+  if (remainingMs <= 0) return { delayMs: DEAD_ON_ARRIVAL_MS, marginWins: false }
+  // More than a whole life left means that this machine's clock is behind.
+  const lifeMs = Math.min(remainingMs, TOKEN_LIFETIME_MS)
+  const wantedMs = intervalMs ?? lifeMs / 2
+  const latestMs = lifeMs - expiryMargin(lifeMs)
+  const delayMs = Math.min(wantedMs, latestMs) * (1 - random / 10)
+  return { delayMs: Math.max(LEAST_DELAY_MS, delayMs), marginWins: wantedMs > latestMs }
 }
+
+// However short a life, AWS is not asked more often than this.
+const LEAST_DELAY_MS = 1000
+
+// A token that has expired when it comes tells of a clock that is ahead, not of a life that could be halved.
+const DEAD_ON_ARRIVAL_MS = 5 * 60_000
 
 /** Whether a token is past half of its life, when a retry fetches a new one instead of using it again. */
 export function isPastHalf(fetchedAt: number, expiresAt: number, now: number): boolean {
-  return now - fetchedAt > (expiresAt - fetchedAt) / 2
+  return expiresAt > fetchedAt && now - fetchedAt > (expiresAt - fetchedAt) / 2
 }
 
 /**

@@ -1,18 +1,13 @@
 // Status: what every target holds, and whether that is fresh. Reads only.
 import type { Clock } from "./clock.ts"
+import { isBelievable } from "./credential.ts"
 import type { Aws } from "./ecr.ts"
 import { DeliveryError, type FetchError } from "./errors.ts"
-import {
-  formatRegistry,
-  type Plan,
-  type PlannedDelivery,
-  type PlannedSink,
-  sourceKey,
-  targetsOf,
-} from "./plan.ts"
-import { formatPrincipal } from "./principal.ts"
-import { described } from "./refresh.ts"
+import { described } from "./outcome.ts"
+import { formatRegistry, type Plan, type PlannedDelivery, type PlannedSink, targetsOf } from "./plan.ts"
 import type { Held, Target } from "./sink.ts"
+import { callSink } from "./sink-call.ts"
+import { sourceKey } from "./source.ts"
 
 /** Less than this left makes a login stale where nothing else is asked for: a third of its life. */
 export const DEFAULT_MIN_REMAINING_MS = 4 * 3_600_000
@@ -41,7 +36,7 @@ export async function loadAccounts(
   const own = plan.sinks.flatMap(({ registries }) => registries.filter(({ registry }) => registry === "own"))
   const accounts = new Map<string, string>()
   const errors = new Map<string, FetchError>()
-  const byPrincipal = Map.groupBy(own, ({ source }) => formatPrincipal(source.principal))
+  const byPrincipal = Map.groupBy(own, ({ source }) => JSON.stringify(source.principal))
   await Promise.all(
     [...byPrincipal.values()].map(async (planned) => {
       const [first] = planned
@@ -80,10 +75,11 @@ export async function readStatus(
       const held = await readTargets(
         sink,
         known.map(({ target }) => target),
+        deps.clock,
         signal,
       )
       for (const [i, { delivery }] of known.entries())
-        statuses.set(delivery, { ...described(delivery, { accounts }), ...judge(held[i], sink, deps) })
+        statuses.set(delivery, { ...described(delivery, accounts), ...judge(held[i], sink, deps) })
     }),
   )
   return deliveries.map((delivery) => statuses.get(delivery) as TargetStatus)
@@ -92,11 +88,15 @@ export async function readStatus(
 async function readTargets(
   { sink }: PlannedSink,
   targets: readonly Target[],
+  clock: Clock,
   signal: AbortSignal,
 ): Promise<readonly (Held | undefined)[]> {
-  if (!sink.read || targets.length === 0) return targets.map(() => undefined)
+  const { read } = sink
+  const [first] = targets
+  if (!read || !first) return targets.map(() => undefined)
   try {
-    return await sink.read(targets, signal)
+    const about = { sink: sink.type, target: first.name }
+    return await callSink(about, clock, signal, () => read(targets, signal))
   } catch (error) {
     if (!(error instanceof DeliveryError)) throw error
     return targets.map(() => ({ state: "unreadable", error }))
@@ -113,12 +113,20 @@ function judge(
   if (held.state === "missing") return { state: "missing", hint: "`ecrelay refresh` writes it" }
   if (held.state === "unreadable")
     return { state: "unreadable", message: held.error.message, hint: held.error.hint }
-  const { expiresAt, differs } = held
+  const { differs } = held
+  const told = held.expiresAt
+  const isTold = told !== undefined && isBelievable(told, clock.now())
+  const expiresAt = isTold ? told : undefined
   const remainingMs = expiresAt === undefined ? undefined : expiresAt - clock.now()
   const known = { expiresAt, remainingMs, message: differs }
   if (remainingMs !== undefined && remainingMs <= 0) return { ...known, state: "expired" }
   if (differs) return { ...known, state: "stale", hint: "`ecrelay refresh` mends it" }
-  if (remainingMs === undefined) return { ...known, state: "unknown", message: "the login tells no expiry" }
+  if (remainingMs === undefined)
+    return {
+      ...known,
+      state: "unknown",
+      message: `the login tells ${told === undefined ? "no expiry" : "an expiry that no token has"}`,
+    }
   return { ...known, state: remainingMs >= minRemainingMs ? "fresh" : "stale" }
 }
 

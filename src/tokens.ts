@@ -1,10 +1,10 @@
 // Tokens at hand: at most one call to AWS per source and refresh, however many sinks and registries wait for it.
 // A failed call is remembered until its back-off is over, so that many sinks do not ask in turn for what just failed.
-import type { Clock } from "./clock.ts"
-import type { Aws, Source, Token } from "./ecr.ts"
+import { type Clock, withDeadline } from "./clock.ts"
+import type { Aws, Token } from "./ecr.ts"
 import { FetchError } from "./errors.ts"
-import { sourceKey } from "./plan.ts"
 import { backoffDelay, type Due, dueIn, isDue, isPastHalf, refreshDelay } from "./schedule.ts"
+import { type Source, sourceKey } from "./source.ts"
 
 /** A token and when it was fetched and is to be fetched again. */
 export type HeldToken = { readonly token: Token; readonly fetchedAt: number; readonly refresh: Due }
@@ -49,9 +49,8 @@ export function createTokenStore(deps: TokenStoreDeps): TokenStore {
 
   async function ask(source: Source, entry: Entry, signal: AbortSignal): Promise<HeldToken> {
     try {
-      const token = await aws.fetchToken(
-        source,
-        AbortSignal.any([signal, AbortSignal.timeout(deps.timeoutMs)]),
+      const token = await withDeadline(deps.timeoutMs, clock, signal, (bounded) =>
+        aws.fetchToken(source, bounded),
       )
       const fetchedAt = clock.now()
       const { delayMs, marginWins } = refreshDelay(token.expiresAt - fetchedAt, deps.intervalMs, random())

@@ -1,22 +1,18 @@
 // `--dry-run`: what would be written where, what is there now, and whether a sink would take it. Changes nothing.
-import { sourceKey, targetsOf } from "../plan.ts"
+import { withDeadline } from "../clock.ts"
+import { targetsOf } from "../plan.ts"
 import { findingsOf, formatFindings, formatStatuses, statusesAsJson } from "../report.ts"
 import { type Session, styleOf } from "../session.ts"
 import type { Finding } from "../sink.ts"
+import { callSink } from "../sink-call.ts"
+import { sourceKey } from "../source.ts"
 import { loadStatuses } from "./status.ts"
 
 export async function dryRun(session: Session): Promise<number> {
-  const { config, plan, world } = session
-  const signal = AbortSignal.any([world.stop, AbortSignal.timeout(config.timeoutMs)])
-  const { statuses, accounts } = await loadStatuses(session, signal)
-  const findings: Finding[] = []
-  for (const planned of plan.sinks) {
-    const { sink, registries } = planned
-    const targets = registries.flatMap((one) => targetsOf(planned, one, accounts.get(sourceKey(one.source))))
-    const { check } = sink
-    if (check && targets.length > 0)
-      findings.push(...(await findingsOf(() => check(targets, signal), sink.type)))
-  }
+  const { config, world } = session
+  const { statuses, findings } = await withDeadline(config.timeoutMs, world.clock, world.stop, (signal) =>
+    inspect(session, signal),
+  )
   if (config.output === "json") world.print(statusesAsJson(statuses, findings))
   else {
     world.print(formatStatuses(statuses, styleOf(world)))
@@ -24,5 +20,22 @@ export async function dryRun(session: Session): Promise<number> {
       `\n${formatFindings(findings, styleOf(world))}dry run: no token was fetched and nothing was changed\n`,
     )
   }
-  return findings.some(({ level }) => level === "error") ? 1 : 0
+  const isWrong = findings.some(({ level }) => level === "error")
+  return isWrong || statuses.some(({ state }) => state === "unreadable") ? 1 : 0
+}
+
+async function inspect(session: Session, signal: AbortSignal) {
+  const { statuses, accounts } = await loadStatuses(session, signal)
+  const findings: Finding[] = []
+  for (const planned of session.plan.sinks) {
+    const { sink, registries } = planned
+    const targets = registries.flatMap((one) => targetsOf(planned, one, accounts.get(sourceKey(one.source))))
+    const { check } = sink
+    const [first] = targets
+    if (!check || !first) continue
+    const about = { sink: sink.type, target: first.name }
+    const call = () => callSink(about, session.world.clock, signal, () => check(targets, signal))
+    findings.push(...(await findingsOf(call, sink.type)))
+  }
+  return { statuses, findings }
 }

@@ -1,9 +1,11 @@
 // `ecrelay refresh`: fetch now, deliver, exit.
+import { withDeadline } from "../clock.ts"
 import { formatDuration } from "../duration.ts"
+import type { Outcome } from "../outcome.ts"
 import { deliveriesOf } from "../plan.ts"
-import { type Outcome, refreshUntil } from "../refresh.ts"
+import { refreshUntil } from "../refresh.ts"
 import { describeError, exitCodeOfOutcomes, formatOutcomes, outcomesAsJson } from "../report.ts"
-import { openSession, styleOf, type World } from "../session.ts"
+import { openSession, type Session, styleOf, type World } from "../session.ts"
 import type { Given } from "../settings.ts"
 import { createTokenStore } from "../tokens.ts"
 import { dryRun } from "./dry-run.ts"
@@ -11,12 +13,23 @@ import { skipFresh } from "./status.ts"
 
 export async function refresh(given: Given, world: World): Promise<number> {
   const session = await openSession(given, world)
-  const { config, plan, log, aws } = session
+  const { config, log } = session
   if (config.dryRun) return dryRun(session)
+  const outcomes = await withDeadline(config.timeoutMs, world.clock, world.stop, (signal) =>
+    refreshDue(session, signal),
+  )
+  for (const { error } of outcomes)
+    if (error !== undefined && describeError(error).code === "bug")
+      log("error", String((error as Error).stack ?? error))
+  world.print(config.output === "json" ? outcomesAsJson(outcomes) : formatOutcomes(outcomes, styleOf(world)))
+  return exitCodeOfOutcomes(outcomes)
+}
+
+async function refreshDue(session: Session, signal: AbortSignal): Promise<readonly Outcome[]> {
+  const { config, plan, log, aws, world } = session
   const { clock, random } = world
   const { timeoutMs } = config
   const deadline = clock.now() + timeoutMs
-  const signal = AbortSignal.any([world.stop, AbortSignal.timeout(timeoutMs)])
   const deliveries = deliveriesOf(plan)
   const { skipped, accounts } = await skipFresh(session, deliveries, signal)
   const due = deliveries.filter((delivery) => !skipped.has(delivery))
@@ -32,10 +45,5 @@ export async function refresh(given: Given, world: World): Promise<number> {
     },
   )
   const done = new Map(due.map((delivery, i) => [delivery, results[i] as Outcome]))
-  const outcomes = deliveries.map((delivery) => (skipped.get(delivery) ?? done.get(delivery)) as Outcome)
-  for (const { error } of outcomes)
-    if (error !== undefined && describeError(error).code === "bug")
-      log("error", String((error as Error).stack ?? error))
-  world.print(config.output === "json" ? outcomesAsJson(outcomes) : formatOutcomes(outcomes, styleOf(world)))
-  return exitCodeOfOutcomes(outcomes)
+  return deliveries.map((delivery) => (skipped.get(delivery) ?? done.get(delivery)) as Outcome)
 }

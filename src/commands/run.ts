@@ -1,13 +1,15 @@
 // `ecrelay run`: stay, and refresh before expiry.
+import { withDeadline } from "../clock.ts"
 import { runDaemon } from "../daemon.ts"
 import { formatDuration } from "../duration.ts"
-import { formatSource } from "../ecr.ts"
+import { isRetryable } from "../errors.ts"
 import type { Log } from "../log.ts"
+import type { Outcome } from "../outcome.ts"
 import { deliveriesOf } from "../plan.ts"
-import { isRetryable, type Outcome } from "../refresh.ts"
 import { describeError, formatInstant } from "../report.ts"
 import { openSession, type World } from "../session.ts"
 import type { Given } from "../settings.ts"
+import { formatSource } from "../source.ts"
 import { createTokenStore } from "../tokens.ts"
 import { dryRun } from "./dry-run.ts"
 import { skipFresh } from "./status.ts"
@@ -19,10 +21,8 @@ export async function run(given: Given, world: World): Promise<number> {
   const { clock, random, stop } = world
   const { intervalMs, timeoutMs } = config
   const deliveries = deliveriesOf(plan)
-  const { skipped, accounts } = await skipFresh(
-    session,
-    deliveries,
-    AbortSignal.any([stop, AbortSignal.timeout(timeoutMs)]),
+  const { skipped, accounts } = await withDeadline(timeoutMs, clock, stop, (signal) =>
+    skipFresh(session, deliveries, signal),
   )
   for (const outcome of skipped.values()) logOutcome(outcome, { failures: 0, nextMs: undefined }, log)
   const tokens = createTokenStore({

@@ -1,6 +1,8 @@
 // `ecrelay status`: what every target holds, and until when.
+
+import { withDeadline } from "../clock.ts"
+import { described, type Outcome } from "../outcome.ts"
 import { deliveriesOf, type PlannedDelivery } from "../plan.ts"
-import { described, type Outcome } from "../refresh.ts"
 import { exitCodeOfStatuses, formatStatuses, statusesAsJson } from "../report.ts"
 import { openSession, type Session, styleOf, type World } from "../session.ts"
 import type { Given } from "../settings.ts"
@@ -8,8 +10,9 @@ import { DEFAULT_MIN_REMAINING_MS, loadAccounts, readStatus, type TargetStatus }
 
 export async function status(given: Given, world: World): Promise<number> {
   const session = await openSession(given, world)
-  const signal = AbortSignal.any([world.stop, AbortSignal.timeout(session.config.timeoutMs)])
-  const { statuses } = await loadStatuses(session, signal)
+  const { statuses } = await withDeadline(session.config.timeoutMs, world.clock, world.stop, (signal) =>
+    loadStatuses(session, signal),
+  )
   world.print(
     session.config.output === "json" ? statusesAsJson(statuses) : formatStatuses(statuses, styleOf(world)),
   )
@@ -39,7 +42,7 @@ export async function skipFresh(
   for (const [i, delivery] of deliveries.entries())
     if (statuses[i]?.state === "fresh")
       skipped.set(delivery, {
-        ...described(delivery, { accounts }),
+        ...described(delivery, accounts),
         outcome: "skipped",
         expiresAt: statuses[i].expiresAt,
       })

@@ -1,0 +1,115 @@
+// Deliveries: what is ready for one sink goes into it in one call, bounded in time, and comes back as outcomes.
+// A target that two registries turn out to share is refused here, before anything is written to it.
+import { type Clock, withDeadline } from "./clock.ts"
+import type { Credential } from "./credential.ts"
+import { DeliveryError, FetchError } from "./errors.ts"
+import { type Accounts, described, failed, type Outcome } from "./outcome.ts"
+import { duplicateTargets, type Plan, type PlannedDelivery, type PlannedSink, targetsOf } from "./plan.ts"
+import { formatPrincipal } from "./principal.ts"
+import type { DeliveryResult, Target } from "./sink.ts"
+import { callSink } from "./sink-call.ts"
+import { formatSource, sourceKey } from "./source.ts"
+import type { HeldToken } from "./tokens.ts"
+
+/** A planned delivery whose token has arrived. */
+export type Ready = { readonly delivery: PlannedDelivery; readonly held: HeldToken }
+
+export type DeliveryDeps = {
+  readonly plan: Plan
+  readonly clock: Clock
+  /** Bounds one call of a sink, in milliseconds. */
+  readonly timeoutMs: number
+  readonly accounts: Accounts
+}
+
+type Parcel = Ready & {
+  readonly target: Target
+  readonly credential: Credential
+}
+
+/** Delivers what is ready for a sink; an outcome for each, in order. Never rejects. */
+export async function deliver(
+  sink: PlannedSink,
+  ready: readonly Ready[],
+  deps: DeliveryDeps,
+  signal: AbortSignal,
+): Promise<readonly Outcome[]> {
+  const { plan, accounts } = deps
+  // Looked for again with every account that is known by now: an own registry may turn out to be a named one.
+  const duplicates = new Map(
+    duplicateTargets(plan, (source) => accounts.get(sourceKey(source))).map(({ name, message }) => [
+      name,
+      message,
+    ]),
+  )
+  const parcels: Parcel[] = []
+  const outcomes = new Map<PlannedDelivery, Outcome>()
+  for (const { delivery, held } of ready) {
+    const { planned, index } = delivery
+    const target = targetsOf(sink, planned, accounts.get(sourceKey(planned.source)))[index]
+    const refusal = target && duplicates.get(target.name)
+    if (!target) outcomes.set(delivery, failed(delivery, noAccount(delivery), accounts))
+    else if (refusal) outcomes.set(delivery, failed(delivery, refused(sink, target, refusal), accounts))
+    else parcels.push({ delivery, held, target, credential: credentialOf(held.token, target) })
+  }
+  const results = parcels.length > 0 ? await deliverParcels(sink, parcels, deps, signal) : []
+  for (const [i, parcel] of parcels.entries())
+    outcomes.set(parcel.delivery, asOutcome(parcel, results[i], deps))
+  return ready.map(({ delivery }) => outcomes.get(delivery) as Outcome)
+}
+
+function credentialOf(
+  { userName, password, expiresAt }: HeldToken["token"],
+  { registry }: Target,
+): Credential {
+  return { registry, userName, password, expiresAt }
+}
+
+function asOutcome(
+  { delivery, held }: Ready,
+  result: DeliveryResult | undefined,
+  { accounts }: DeliveryDeps,
+): Outcome {
+  const { type } = delivery.sink.sink
+  // A sink that says nothing of a target may not have written it.
+  if (!result) return failed(delivery, new Error(`${type} gave no result for a delivery`), accounts)
+  if (result.outcome === "failed") return failed(delivery, result.error, accounts)
+  return { ...described(delivery, accounts), ...result, refresh: held.refresh }
+}
+
+async function deliverParcels(
+  { sink }: PlannedSink,
+  parcels: readonly Parcel[],
+  { clock, timeoutMs }: DeliveryDeps,
+  stop: AbortSignal,
+): Promise<readonly DeliveryResult[]> {
+  const [first, ...more] = parcels
+  const target = `${first?.target.name}${more.length > 0 ? ` and ${more.length} more` : ""}`
+  try {
+    return await withDeadline(timeoutMs, clock, stop, (signal) =>
+      callSink({ sink: sink.type, target }, clock, signal, () => sink.deliver(parcels, signal)),
+    )
+  } catch (error) {
+    return parcels.map(() => ({ outcome: "failed", error: error as DeliveryError }))
+  }
+}
+
+function refused({ sink }: PlannedSink, { name }: Target, message: string): DeliveryError {
+  return new DeliveryError(message, {
+    sink: sink.type,
+    target: name,
+    code: "duplicate-target",
+    retryable: false,
+  })
+}
+
+function noAccount({ planned }: PlannedDelivery): FetchError {
+  const source = formatSource(planned.source)
+  return new FetchError(`${source}: AWS did not say which registry is the caller's own`, {
+    code: "no-account",
+    hint: "name the registry with --registry",
+    retryable: false,
+    principal: formatPrincipal(planned.source.principal),
+    registry: source,
+  })
+}
