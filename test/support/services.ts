@@ -26,7 +26,7 @@ type FactsOf = {
 type ServiceName = keyof FactsOf
 
 /** The service's facts, undefined where it is absent. */
-export function service<Name extends ServiceName>(name: Name): FactsOf[Name] | undefined {
+function service<Name extends ServiceName>(name: Name): FactsOf[Name] | undefined {
   const facts = fromVariables(process.env, name)
   const there = facts.absent === undefined && Object.keys(facts).length > 0
   return there ? (facts as unknown as FactsOf[Name]) : undefined
