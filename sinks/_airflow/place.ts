@@ -1,6 +1,6 @@
 // Where Airflow's database and its Fernet key are: given by the options, or found where Airflow finds them.
 // References are resolved anew at every call, so what a target is called cannot depend on what they resolve to.
-import { ConfigError } from "../../src/errors.ts"
+import { ConfigError, type DeliveryError } from "../../src/errors.ts"
 import type { SinkDeps } from "../../src/sink.ts"
 import { type AirflowConfig, type FernetSetting, loadAirflowConfig } from "./config.ts"
 import { type DatabaseUrl, parseDatabaseUrl } from "./database-url.ts"
@@ -86,10 +86,11 @@ async function loadReference(option: string, reference: string, deps: SinkDeps):
   try {
     return (await deps.secret(reference)).reveal()
   } catch (cause) {
-    // The message says what is missing, never what was found.
-    throw new AirflowError(`${option}: ${(cause as Error).message}`, {
+    // Says what is missing, never what was found; only here it is known for which option of which place.
+    const { message, hint } = cause as Partial<DeliveryError>
+    throw new AirflowError(`${option}: ${message}`, {
       code: "reference-unresolved",
-      hint: `see that ${option}=${isReference(reference) ? reference : "…"} names what is there`,
+      hint: hint ?? `see that ${option}=${isReference(reference) ? reference : "…"} names what is there`,
       cause,
     })
   }

@@ -4,12 +4,17 @@ import { createDecipheriv, createHmac } from "node:crypto"
 import { readFileSync, statSync } from "node:fs"
 import { encrypt, parseFernetKeys } from "../../sinks/_airflow/fernet.ts"
 import kind from "../../sinks/airflow-db.ts"
-import type { Sink, SinkDeps } from "../../src/sink.ts"
+import type { Credential } from "../../src/credential.ts"
+import { DeliveryError } from "../../src/errors.ts"
+import type { Registry } from "../../src/registry.ts"
+import type { DeliveryResult, Sink, SinkDeps } from "../../src/sink.ts"
 import { type AirflowDatabase, airflowDatabase, type Place } from "./airflow-database.ts"
 import { type AirflowRow, fernetKey, insertStatement, neighbours } from "./airflow-rows.ts"
 import type { AirflowVersion } from "./airflow-tables.ts"
+import { makeCredential } from "./credentials.ts"
+import { describeWithService } from "./services.ts"
 import type { SinkRig, SinkSetup, StoredLogin } from "./sink-suite.ts"
-import { makeSink, NOW, testDeps } from "./sinks.ts"
+import { calm, deliveriesOf, hours, makeSink, NOW, REGISTRY, testDeps } from "./sinks.ts"
 
 /** A key that opens nothing of what `fernetKey` encrypted. */
 export const otherKey = "bm90IHRoZSBrZXkgb2YgdGhlc2UgdGVzdHMgYXQgYWw="
@@ -86,6 +91,60 @@ function openFernet(key: string, token: string): string | undefined {
   if (!mac.equals(bytes.subarray(-32))) return undefined
   const decipher = createDecipheriv("aes-128-cbc", secret.subarray(16), signed.subarray(9, 25))
   return Buffer.concat([decipher.update(signed.subarray(25)), decipher.final()]).toString("utf8")
+}
+
+/** The connection of REGISTRY as `options` names it. */
+export const CONN_ID = "ecr_123456789012_eu-central-1"
+
+/** A credential with all of its life before it; `size` of a real one's password where none is given. */
+export function fresh(registry: Registry = REGISTRY, size = 2400): Credential {
+  return makeCredential({ registry, expiresAt: NOW + hours(12), size })
+}
+
+/** Delivers to every slot of the sink. */
+export function deliver(
+  sink: Sink,
+  ...credentials: readonly Credential[]
+): Promise<readonly DeliveryResult[]> {
+  return sink.deliver(deliveriesOf(sink, credentials), calm())
+}
+
+/** What was delivered, with the code where it was not. */
+export async function outcomesOf(results: Promise<readonly DeliveryResult[]>): Promise<readonly string[]> {
+  try {
+    return (await results).map((one) => (one.outcome === "failed" ? one.error.code : one.outcome))
+  } catch (error) {
+    if (!(error instanceof DeliveryError)) throw error
+    return [error.code]
+  }
+}
+
+/** The first error of a delivery that must fail. */
+export async function errorOf(results: Promise<readonly DeliveryResult[]>): Promise<DeliveryError> {
+  try {
+    for (const one of await results) if (one.outcome === "failed") return one.error
+  } catch (error) {
+    if (error instanceof DeliveryError) return error
+    throw error
+  }
+  throw new Error("nothing failed")
+}
+
+/** A flag as the databases give it. */
+export function isTrue(flag: unknown): boolean {
+  return flag === true || flag === 1
+}
+
+/** The same tests on each kind of server that is there. */
+export function onEachServer(body: (place: "postgres" | "mariadb" | "mysql") => void): void {
+  for (const place of ["postgres", "mariadb", "mysql"] as const)
+    describeWithService(place, place, () => body(place))
+}
+
+/** The same tests on SQLite and on each kind of server that is there. */
+export function onEachDatabase(body: (place: Place) => void): void {
+  body("sqlite")
+  onEachServer(body)
 }
 
 /** How one kind of place is disturbed. */
