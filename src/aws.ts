@@ -10,7 +10,7 @@ export type AwsSettings = {
   readonly env: Environment
   readonly region: string
   readonly requestHandler: FetchHttpHandler
-  /** The keys of the profile in use, empty where there is no config file. */
+  /** The keys of the profile in use, empty where there is none. */
   readonly profileKeys: ProfileKeys
 }
 
@@ -19,21 +19,40 @@ type ProfileKeys = Readonly<Record<string, string | undefined>>
 /** The services that ecrelay calls, by the names of their endpoint variables and profile keys. */
 export type AwsService = "ecr" | "ecr_public" | "sts"
 
-/** The keys of a profile in the shared config file: the named one, else AWS_PROFILE, else `default`. */
-export async function loadProfileKeys(env: Environment, profile: string | undefined): Promise<ProfileKeys> {
-  const configFilepath = env.AWS_CONFIG_FILE || `${env.HOME ?? ""}/.aws/config`
+/**
+ * The keys of a profile in AWS's config and credentials files: the named one, else AWS_PROFILE, else `default`.
+ * Undefined where neither file has a profile of that name.
+ */
+export async function loadProfileKeys(
+  env: Environment,
+  profile: string | undefined,
+): Promise<ProfileKeys | undefined> {
+  const home = env.HOME ?? ""
+  const configFilepath = inHome(env.AWS_CONFIG_FILE || "~/.aws/config", home)
+  const filepath = inHome(env.AWS_SHARED_CREDENTIALS_FILE || "~/.aws/credentials", home)
   // Where there is no file, the SDK's reader need not be loaded.
-  if (!existsSync(configFilepath)) return {}
+  if (!existsSync(configFilepath) && !existsSync(filepath)) return undefined
   const { loadSharedConfigFiles } = await import("@smithy/core/config")
-  const { configFile } = await loadSharedConfigFiles({ configFilepath, ignoreCache: true })
-  const keys = configFile[profile || env.AWS_PROFILE || "default"] ?? {}
-  const services = keys.services ? configFile[`services.${keys.services}`] : undefined
-  return { ...keys, ...services }
+  const files = await loadSharedConfigFiles({ configFilepath, filepath, ignoreCache: true })
+  const name = profile || env.AWS_PROFILE || "default"
+  const [settings, credentials] = [files.configFile[name], files.credentialsFile[name]]
+  if (!settings && !credentials) return undefined
+  const services = settings?.services ? files.configFile[`services.${settings.services}`] : undefined
+  return { ...settings, ...regionOf(credentials), ...services }
+}
+
+// AWS's own tool takes a region from the credentials file too, before the one of the config file.
+function regionOf(keys: ProfileKeys | undefined): ProfileKeys {
+  return keys?.region ? { region: keys.region } : {}
+}
+
+function inHome(path: string, home: string): string {
+  return path.startsWith("~/") ? `${home}${path.slice(1)}` : path
 }
 
 /** The region where nothing names one: AWS_REGION, AWS_DEFAULT_REGION, the profile, in this order. */
-export function defaultRegion(env: Environment, profileKeys: ProfileKeys): string | undefined {
-  return env.AWS_REGION || env.AWS_DEFAULT_REGION || profileKeys.region || undefined
+export function defaultRegion(env: Environment, profileKeys: ProfileKeys | undefined): string | undefined {
+  return env.AWS_REGION || env.AWS_DEFAULT_REGION || profileKeys?.region || undefined
 }
 
 /** The endpoint that environment or profile give for a service, in the order of AWS's SDKs. */

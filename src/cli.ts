@@ -1,7 +1,16 @@
 // The command line: argv → a command and the texts of its settings. It decides nothing about what they mean.
 import { cac } from "cac"
-import { ConfigError } from "./errors.ts"
-import { COMMANDS, type Command, flagOf, type Given, nearestWord, SETTINGS } from "./settings.ts"
+import { prepareArguments, quoted, unshield } from "./argv.ts"
+import { ConfigError, type ConfigIssue } from "./errors.ts"
+import {
+  COMMANDS,
+  type Command,
+  flagOf,
+  type Given,
+  nearestWord,
+  SETTINGS,
+  type Setting,
+} from "./settings.ts"
 
 /** What the person asked for. `help` has been printed already. */
 export type Invocation =
@@ -29,16 +38,25 @@ export function parseArguments(argv: readonly string[], version: string): Invoca
     createParser(version).outputHelp()
     return { command: "nothing" }
   }
-  if (argv.length === 1 && (argv[0] === "--version" || argv[0] === "-v")) {
+  if (argv[0] === "version" || argv.includes("--version") || argv.includes("-v"))
     return { command: "version" }
-  }
   const parser = createParser(version)
-  // cac turns number-like values into numbers, and 012345678901 would lose its zero: no value may look like one.
-  parser.parse(["", "", ...withCommand(argv).map(shield)], { run: false })
+  refuseDottedFlags(argv)
+  parser.parse(["", "", ...prepareArguments(argv)], { run: false })
   if (parser.options.help) return { command: "help" }
   const [unknown] = parser.args
   if (!parser.matchedCommand) throw unknownCommand(unshield(unknown ?? ""))
   return readMatched(parser)
+}
+
+// cac would read `--sink.path=x` as an object.
+function refuseDottedFlags(argv: readonly string[]): void {
+  const dotted = argv.map((arg) => /^(--[^=.]*)\.[^=]*/.exec(arg)).find((match) => match !== null)
+  if (dotted) throw new ConfigError([{ path: dotted[0], message: "unknown flag; a flag holds no dot" }])
+}
+
+function missingValue(setting: Setting): ConfigIssue {
+  return { path: flagOf(setting), message: `needs a value: ${flagOf(setting)} ${setting.value}` }
 }
 
 function readMatched(parser: ReturnType<typeof cac>): Invocation {
@@ -53,6 +71,8 @@ function readMatched(parser: ReturnType<typeof cac>): Invocation {
     const value = parser.options[camelCase(setting.key)]
     if (value === undefined) continue
     const texts = [value].flat().map((one) => unshield(String(one)))
+    // An empty shell variable stands for a value that went missing, not for the wish to have none.
+    if (texts.includes("")) throw new ConfigError([missingValue(setting)])
     if (!setting.repeatable && texts.length > 1)
       throw new ConfigError([{ path: flagOf(setting), message: "given more than once" }])
     given.set(setting.key, { from: flagOf(setting), texts })
@@ -96,25 +116,12 @@ function createParser(version: string) {
   return parser
 }
 
-const takesValue = new Map(SETTINGS.map((setting) => [flagOf(setting), setting.value !== undefined]))
-
-// Flags alone mean refresh, or run where there is an interval.
-function withCommand(argv: readonly string[]): readonly string[] {
-  for (let i = 0; i < argv.length; i += 1) {
-    const arg = argv[i] ?? ""
-    if (!arg.startsWith("-")) return argv
-    if (takesValue.get(arg)) i += 1
-  }
-  if (argv.some((arg) => arg === "--help" || arg === "-h")) return argv
-  return [argv.some((arg) => /^--interval(=|$)/.test(arg)) ? "run" : "refresh", ...argv]
-}
-
 function unknownCommand(text: string): ConfigError {
   const nearest = nearestWord(text, COMMANDS)
   return new ConfigError([
     {
       path: "",
-      message: `unknown command ${JSON.stringify(text)}${nearest ? `; did you mean ${nearest}?` : ""} (commands: ${COMMANDS.join(", ")})`,
+      message: `unknown command ${quoted(text)}${nearest ? `; did you mean ${nearest}?` : ""} (commands: ${COMMANDS.join(", ")})`,
     },
   ])
 }
@@ -131,15 +138,14 @@ function asUsageError(parser: ReturnType<typeof cac>): ConfigError {
         ? `-${name}`
         : `--${name.replaceAll(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)}`
     if (!setting) return [{ path: flag, message: whyUnknown(flag, command, known.map(flagOf)) }]
-    return setting.value && typeof value === "boolean"
-      ? [{ path: flag, message: `needs a value: ${flag} ${setting.value}` }]
-      : []
+    return setting.value && typeof value === "boolean" ? [missingValue(setting)] : []
   })
   const unused = parser.args.slice(command === "sinks" ? 1 : 0).map((arg) => unshield(String(arg)))
+  const takes = command === "sinks" ? "takes one TYPE and flags" : "takes flags only"
   if (unused.length > 0)
     issues.push({
       path: "",
-      message: `${command} takes no ${JSON.stringify(unused.join(" "))}; values with blanks need quotes`,
+      message: `${command} ${takes}, not ${unused.map(quoted).join(" ")}; a value with blanks stands in quotes`,
     })
   return new ConfigError(issues)
 }
@@ -155,15 +161,4 @@ function whyUnknown(flag: string, command: Command, known: readonly string[]): s
 
 function camelCase(key: string): string {
   return key.replaceAll(/_([a-z])/g, (_, letter: string) => letter.toUpperCase())
-}
-
-const SHIELD = "\u2060"
-
-function shield(arg: string): string {
-  const [, flag, value] = /^(--?[^=]+=)?(.*)$/s.exec(arg) ?? []
-  return value && Number.isFinite(Number(value)) ? `${flag ?? ""}${SHIELD}${value}` : arg
-}
-
-function unshield(text: string): string {
-  return text.startsWith(SHIELD) ? text.slice(SHIELD.length) : text
 }

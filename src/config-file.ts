@@ -18,7 +18,7 @@ export async function loadConfigFile(
   const usual = [...(folder ? [`${folder}/ecrelay/config.toml`] : []), "/etc/ecrelay/config.toml"]
   for (const path of named ? [named] : usual) {
     const text = await readFile(path, "utf8").catch((error) => {
-      if (error.code === "ENOENT" && !named) return undefined
+      if (!named && (error.code === "ENOENT" || error.code === "ENOTDIR")) return undefined
       const why =
         error.code === "ENOENT" ? "there is no such file" : `cannot be read (${error.code ?? error.name})`
       throw new ConfigError([{ path, message: why }])
@@ -35,6 +35,11 @@ async function parseToml(path: string, text: string): Promise<ConfigFile["tables
   } catch (error) {
     if (!(error instanceof TomlError)) throw error
     // Its own message quotes the file's lines, which may hold a secret.
-    throw new ConfigError([{ path, message: `not valid TOML at line ${error.line}, column ${error.column}` }])
+    throw new ConfigError([
+      {
+        path,
+        message: `not valid TOML at line ${error.line}, column ${error.column}; texts stand in quotes, as in interval = "6h"`,
+      },
+    ])
   }
 }

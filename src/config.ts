@@ -10,18 +10,20 @@ import {
   type Reading,
   readDuration,
   readSettings,
+  readSwitch,
   readTables,
   readUrl,
   readWord,
 } from "./reading.ts"
 import { readRegistries } from "./registry-spec.ts"
 import type { Given } from "./settings.ts"
+import type { Sink } from "./sink.ts"
 import { parseSinkTable, parseSinkText, type SinkSpec } from "./sink-spec.ts"
 
 /** Everything that a command needs to know. Durations in milliseconds. */
 export type Config = {
   readonly registries: readonly PlannedRegistry[]
-  readonly sinks: readonly SinkSpec[]
+  readonly sinks: readonly ConfiguredSink[]
   readonly principal: Principal
   readonly endpointUrl: string | undefined
   readonly intervalMs: number | undefined
@@ -35,18 +37,26 @@ export type Config = {
   readonly notes: readonly string[]
 }
 
+/** A sink that was made, and what it was made from. */
+export type ConfiguredSink = SinkSpec & { readonly sink: Sink }
+
+/** What a configuration needs from outside itself. */
+export type ConfigDeps = {
+  /** Asked only where nothing names a registry or region. */
+  readonly loadDefaultRegion: (profile: string | undefined) => Promise<string | undefined>
+  /** Makes a sink without I/O of its own. Rejects with a ConfigError. */
+  readonly createSink: (spec: SinkSpec) => Promise<Sink>
+}
+
 export const LOG_LEVELS = ["debug", "info", "warn", "error"] as const
 export type LogLevel = (typeof LOG_LEVELS)[number]
 
-/**
- * Flags, variables and file → a Config. `loadDefaultRegion` is asked only where nothing names a registry or region.
- * Throws one ConfigError with every problem found.
- */
+/** Flags, variables and file → a Config. Throws one ConfigError with every problem found. */
 export async function parseConfig(
   flags: Given,
   variables: Given,
   file: ConfigFile | undefined,
-  loadDefaultRegion: (profile: string | undefined) => Promise<string | undefined>,
+  deps: ConfigDeps,
 ): Promise<Config> {
   const reading = readSettings(flags, variables, file)
   const one = (key: string) => reading.texts(key)?.texts[0]
@@ -64,13 +74,13 @@ export async function parseConfig(
     intervalMs: readInterval(reading),
     minRemainingMs: readDuration(reading, "min_remaining"),
     timeoutMs: readDuration(reading, "timeout") ?? 60_000,
-    dryRun: one("dry_run") === "true",
+    dryRun: readSwitch(reading, "dry_run"),
     output: readWord(reading, "output", ["text", "json"]) ?? "text",
     logLevel: readWord(reading, "log_level", LOG_LEVELS) ?? "info",
     logFormat: readWord(reading, "log_format", ["text", "json"]) ?? "text",
   }
-  const sinks = readSinks(reading, file)
-  const registries = await readRegistries(reading, file, principal, endpointUrl, loadDefaultRegion)
+  const sinks = await readSinks(reading, file, deps)
+  const registries = await readRegistries(reading, file, principal, endpointUrl, deps.loadDefaultRegion)
   if (reading.issues.length > 0) throw new ConfigError(reading.issues)
   return { ...partial, sinks, registries, notes: reading.notes }
 }
@@ -88,18 +98,28 @@ function readInterval(reading: Reading): number | undefined {
   return intervalMs
 }
 
-function readSinks(reading: Reading, file: ConfigFile | undefined): readonly SinkSpec[] {
+async function readSinks(
+  reading: Reading,
+  file: ConfigFile | undefined,
+  { createSink }: ConfigDeps,
+): Promise<readonly ConfiguredSink[]> {
   const tables = readTables(reading, file, "sink")
   const given = reading.texts("sink")
   if (given && tables.length > 0)
     reading.notes.push(`${given.from} replaces the [[sink]] tables of ${file?.path}`)
-  const specs = given
-    ? given.texts.map((text) => gathering(reading, () => parseSinkText(text, given.from)))
-    : tables.map((table, i) => gathering(reading, () => parseSinkTable(table, `${file?.path}: sink[${i}]`)))
-  if (specs.length === 0)
+  const parsers = given
+    ? given.texts.map((text) => () => parseSinkText(text, given.from))
+    : tables.map((table, i) => () => parseSinkTable(table, `${file?.path}: sink[${i}]`))
+  const sinks: ConfiguredSink[] = []
+  for (const parse of parsers)
+    await gathering(reading, async () => {
+      const spec = parse()
+      sinks.push({ ...spec, sink: await createSink(spec) })
+    })
+  if (parsers.length === 0 && !file?.tables.sink)
     reading.issues.push({
       path: "",
       message: "no sink: say where to deliver, such as --sink docker-config (`ecrelay sinks` lists them)",
     })
-  return specs.filter((spec) => spec !== undefined)
+  return sinks
 }

@@ -54,8 +54,12 @@ export function createAws(deps: AwsDeps): Aws {
   }
 }
 
-async function loadSettings({ principal, region }: Source, deps: AwsDeps): Promise<AwsSettings> {
-  const profileKeys = await loadProfileKeys(deps.env, principal.profile)
+async function loadSettings(source: Source, deps: AwsDeps): Promise<AwsSettings> {
+  const { principal, region } = source
+  const found = await loadProfileKeys(deps.env, principal.profile)
+  // The SDK would pass over a profile that is not there and take the machine's own role.
+  if (!found && principal.profile) throw noProfile(source, principal.profile)
+  const profileKeys = found ?? {}
   const { FetchHttpHandler } = await import("./ecr-client.ts")
   const customFetch = trustingFetch(deps.fetch, deps.env, profileKeys)
   return {
@@ -83,6 +87,19 @@ async function publicToken(config: ClientConfig, signal: AbortSignal): Promise<A
   const client = new ECRPUBLICClient({ ...config, streamCollector })
   const answer = await client.send(new GetAuthorizationTokenCommand({}), { abortSignal: signal })
   return answer.authorizationData
+}
+
+function noProfile(source: Source, profile: string): FetchError {
+  return new FetchError(
+    `${formatSource(source)}: AWS's config and credentials files have no profile ${profile}`,
+    {
+      code: "no-profile",
+      hint: "`aws configure list-profiles` shows which there are; the files are ~/.aws/config and ~/.aws/credentials, or what AWS_CONFIG_FILE and AWS_SHARED_CREDENTIALS_FILE name",
+      retryable: false,
+      principal: formatPrincipal(source.principal),
+      registry: formatSource(source),
+    },
+  )
 }
 
 function decode(source: Source, answer: Answer | undefined): Token {

@@ -107,14 +107,15 @@ export function asFetchError(source: Source, cause: unknown, signal: AbortSignal
   const principal = formatPrincipal(source.principal)
   const registry = formatSource(source)
   const about = { principal, registry, cause }
+  const forWhom = Object.keys(source.principal).length > 0 ? ` for ${principal}` : ""
   if (signal.aborted && !isTimeout(signal))
-    return new FetchError(`${registry}: stopped before AWS answered ${principal}`, {
+    return new FetchError(`${registry}: stopped before AWS answered`, {
       ...about,
       code: "stopped",
       retryable: false,
     })
   if (signal.aborted)
-    return new FetchError(`${registry}: no answer from AWS for ${principal} in time`, {
+    return new FetchError(`${registry}: no answer from AWS${forWhom} in time`, {
       ...about,
       code: "timeout",
       hint: "check the network and proxies, or allow more with --timeout",
@@ -124,7 +125,7 @@ export function asFetchError(source: Source, cause: unknown, signal: AbortSignal
   const meaning = MEANINGS.find((row) => row.names.some((name) => names.includes(name)))
   const said = cause instanceof Error ? (cause.message.split("\n", 1)[0] ?? "") : ""
   return new FetchError(
-    `${registry}: ${meaning?.text ?? "AWS gave no token"} for ${principal}${said ? ` (${said})` : ""}`,
+    `${registry}: ${meaning?.text ?? "AWS gave no token"}${forWhom}${said ? ` (${said})` : ""}`,
     {
       ...about,
       code: meaning?.code ?? "aws",

@@ -2,7 +2,7 @@
 import type { ConfigFile } from "./config-file.ts"
 import { parseDuration } from "./duration.ts"
 import { ConfigError, type ConfigIssue } from "./errors.ts"
-import { type Given, nearestWord, SETTINGS } from "./settings.ts"
+import { flagOf, type Given, nearestWord, SETTINGS } from "./settings.ts"
 
 /** One setting's texts and where they stand: `--interval`, `ECRELAY_INTERVAL`, `/etc/…/config.toml: interval`. */
 type Texts = { readonly from: string; readonly texts: readonly string[] }
@@ -30,7 +30,9 @@ export function readSettings(flags: Given, variables: Given, file: ConfigFile | 
         key,
         SETTINGS.filter((one) => !one.flagOnly).map((one) => one.key),
       )
-      issues.push({ path: from, message: `unknown key${nearest ? `; did you mean ${nearest}?` : ""}` })
+      const flag = SETTINGS.find((one) => one.key === key)
+      const way = nearest ? `did you mean ${nearest}?` : flag && `${flagOf(flag)} is a flag only`
+      issues.push({ path: from, message: `unknown key${way ? `; ${way}` : ""}` })
     } else if (
       [value].flat().every((text) => typeof text === "string") &&
       (setting.repeatable || !Array.isArray(value))
@@ -53,14 +55,21 @@ export function readDuration(reading: Reading, key: string): number | undefined 
   if (given === undefined || text === undefined) return undefined
   const durationMs = parseDuration(text)
   if (durationMs) return durationMs
-  const unit = /^\d+$/.test(text)
-    ? `${text} what? Write ${text}s, ${text}m or ${text}h`
-    : "is not a duration; write 90s, 30m or 6h"
-  reading.issues.push({
-    path: given.from,
-    message: /^\d+$/.test(text) ? unit : `${JSON.stringify(text)} ${unit}`,
-  })
+  reading.issues.push({ path: given.from, message: whyNoDuration(text, durationMs) })
   return undefined
+}
+
+function whyNoDuration(text: string, durationMs: number | undefined): string {
+  if (durationMs === 0) return `${text} is no time at all`
+  return /^\d+$/.test(text)
+    ? `${text} what? Write ${text}s, ${text}m or ${text}h`
+    : `${JSON.stringify(text)} is not a duration; write 90s, 30m or 6h`
+}
+
+/** A yes-or-no setting. What means yes elsewhere means it here: a dry run that is asked for must not write. */
+export function readSwitch(reading: Reading, key: string): boolean {
+  const word = readWord(reading, key, ["true", "false", "1", "0", "yes", "no"])
+  return word === "true" || word === "1" || word === "yes"
 }
 
 /** One of a few words. */
@@ -85,27 +94,28 @@ export function readWord<const Word extends string>(
 export function readUrl(reading: Reading, key: string): string | undefined {
   const given = reading.texts(key)
   const text = given?.texts[0]
-  if (given && text && !isHttpUrl(text))
-    reading.issues.push({
-      path: given.from,
-      message: `${JSON.stringify(text)} is not a URL; it starts with https:// or http://`,
-    })
+  // Not quoted: it may hold a password.
+  if (given && text && !isHttpUrl(text)) reading.issues.push({ path: given.from, message: NO_URL })
   return text
 }
 
-/** Whether a text is an http or https URL. */
+/** What a URL setting must be. */
+export const NO_URL = "must be a URL that starts with https:// or http://, without user name and password"
+
+/** Whether a text is an http or https URL that tells nobody's password. */
 export function isHttpUrl(text: string): boolean {
-  return URL.canParse(text) && /^https?:$/.test(new URL(text).protocol)
+  if (!URL.canParse(text)) return false
+  const { protocol, username, password } = new URL(text)
+  return /^https?:$/.test(protocol) && !username && !password
 }
 
-/** Runs what may throw a ConfigError and gathers its issues instead. */
-export function gathering<T>(reading: Reading, parse: () => T): T | undefined {
+/** Runs what may reject with a ConfigError and gathers its issues instead. */
+export async function gathering(reading: Reading, parse: () => Promise<void>): Promise<void> {
   try {
-    return parse()
+    await parse()
   } catch (error) {
     if (!(error instanceof ConfigError)) throw error
     reading.issues.push(...error.issues)
-    return undefined
   }
 }
 

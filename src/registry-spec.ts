@@ -3,9 +3,9 @@ import * as v from "valibot"
 import type { ConfigFile } from "./config-file.ts"
 import type { PlannedRegistry } from "./plan.ts"
 import { type Principal, principalOf } from "./principal.ts"
-import { isHttpUrl, type Reading, readTables } from "./reading.ts"
+import { isHttpUrl, NO_URL, type Reading, readTables } from "./reading.ts"
 import { isAccount, isRegion, ownRegistry, parseRegistry, partitionOf, type Registry } from "./registry.ts"
-import { asConfigIssues } from "./sink-spec.ts"
+import { asConfigIssues, OUR_WORDS } from "./sink-spec.ts"
 import { type Source, sourceKey } from "./source.ts"
 
 /** The registries that flags, variables and file name; the own one in the default region where nothing does. */
@@ -55,14 +55,19 @@ type Common = Pick<Source, "principal" | "endpointUrl">
 
 function readHost(reading: Reading, text: string, common: Common): PlannedRegistry | undefined {
   const from = reading.texts("registry")?.from ?? ""
-  const host = text
-    .trim()
-    .replace(/^https:\/\//i, "")
-    .replace(/\/$/, "")
+  const host = hostNamed(text)
   const registry = parseRegistry(host)
   if (registry) return { registry, source: { ...common, service: registry.service, region: registry.region } }
   reading.issues.push({ path: from, message: `${JSON.stringify(text)} ${whyNoRegistry(host)}` })
   return undefined
+}
+
+// As it is often copied: with `https://` before it.
+function hostNamed(text: string): string {
+  return text
+    .trim()
+    .replace(/^https:\/\//i, "")
+    .replace(/\/$/, "")
 }
 
 function whyNoRegistry(host: string): string {
@@ -75,7 +80,7 @@ function whyNoRegistry(host: string): string {
 function readRegion(reading: Reading, text: string, common: Common): PlannedRegistry | undefined {
   const region = text.trim()
   if (isRegion(region)) return { registry: "own", source: { ...common, service: "ecr", region } }
-  const from = reading.texts("region")?.from ?? "AWS_REGION"
+  const from = reading.texts("region")?.from ?? "AWS_REGION, AWS_DEFAULT_REGION or profile"
   reading.issues.push({ path: from, message: `${JSON.stringify(text)} is not a region, such as eu-west-1` })
   return undefined
 }
@@ -92,7 +97,7 @@ const REGISTRY_TABLE = v.strictObject({
   profile: text("must be a profile's name"),
   role_arn: text("must be a role's ARN"),
   external_id: text("must be a text"),
-  endpoint_url: v.optional(v.pipe(v.string("must be a URL"), v.check(isHttpUrl, "must be a URL"))),
+  endpoint_url: v.optional(v.pipe(v.string(NO_URL), v.check(isHttpUrl, NO_URL))),
 })
 
 function readRegistryTable(
@@ -101,7 +106,7 @@ function readRegistryTable(
   origin: string,
   common: Common,
 ): PlannedRegistry | undefined {
-  const parsed = v.safeParse(REGISTRY_TABLE, table)
+  const parsed = v.safeParse(REGISTRY_TABLE, table, OUR_WORDS)
   if (!parsed.success) {
     reading.issues.push(...asConfigIssues(parsed.issues, origin, Object.keys(REGISTRY_TABLE.entries)))
     return undefined
@@ -117,28 +122,34 @@ function readRegistryTable(
         ? { endpointUrl: common.endpointUrl }
         : {}),
   }
-  const registry = registryNamed(host, account, region)
-  if (registry === undefined)
-    reading.issues.push({
-      path: origin,
-      message: host
-        ? `${JSON.stringify(host)} is not an ECR host; give its account and region too`
-        : "needs a host, or a region, or an account and a region",
-    })
-  if (registry === undefined) return undefined
+  const registry = registryNamed(host === undefined ? undefined : hostNamed(host), account, region)
+  if (typeof registry === "object" && "fault" in registry) {
+    reading.issues.push({ path: origin, message: registry.fault })
+    return undefined
+  }
   if (registry === "own") return { registry, source: { ...shared, service: "ecr", region: region as string } }
   return { registry, source: { ...shared, service: registry.service, region: registry.region } }
 }
+
+const HOST = /^(?!-)[a-z0-9.-]+$/
 
 function registryNamed(
   host: string | undefined,
   account: string | undefined,
   region: string | undefined,
-): Registry | "own" | undefined {
-  if (!host) return region === undefined ? undefined : account ? ownRegistry(account, region) : "own"
+): Registry | "own" | { readonly fault: string } {
+  if (!host) {
+    if (!region) return { fault: "needs a host, or a region, or an account and a region" }
+    return account ? ownRegistry(account, region) : "own"
+  }
   const known = parseRegistry(host)
-  if (known) return known
+  if (known) {
+    const isOther = (account ?? known.account) !== known.account || (region ?? known.region) !== known.region
+    return isOther ? { fault: `${host} is of another account or region than the table says` } : known
+  }
+  if (!HOST.test(host.toLowerCase()))
+    return { fault: `${JSON.stringify(host)} is not a host: a name alone, as in image names` }
   return account && region
     ? { host: host.toLowerCase(), account, region, partition: partitionOf(region), service: "ecr" }
-    : undefined
+    : { fault: `${JSON.stringify(host)} is not an ECR host; give its account and region too` }
 }

@@ -6,7 +6,7 @@ import { loadConfigFile } from "./config-file.ts"
 import { type Aws, createAws } from "./ecr.ts"
 import { ConfigError, type ConfigIssue } from "./errors.ts"
 import { createLog, type Log } from "./log.ts"
-import { type Plan, type PlannedRegistry, type PlannedSink, refuseDuplicateTargets } from "./plan.ts"
+import { type Plan, type PlannedRegistry, refuseDuplicateTargets } from "./plan.ts"
 import type { Style } from "./report.ts"
 import { type Given, settingsFromEnvironment } from "./settings.ts"
 import type { SinkDeps } from "./sink.ts"
@@ -39,19 +39,21 @@ export type Session = {
 /** Reads the configuration, makes the sinks and the plan. Nothing is asked of AWS or of a sink. Throws a ConfigError. */
 export async function openSession(given: Given, world: World): Promise<Session> {
   const config = await loadConfig(given, world)
-  const plan = await createPlan(config, world)
+  const plan = createPlan(config)
   const log = createLog({ level: config.logLevel, format: config.logFormat }, world.clock, world.printError)
   for (const note of config.notes) log("info", note)
   return { world, config, plan, log, aws: createAws(world) }
 }
 
 /** Flags, variables and config file, checked. Throws a ConfigError. */
-export async function loadConfig(given: Given, { env }: Pick<World, "env">): Promise<Config> {
+export async function loadConfig(given: Given, world: World): Promise<Config> {
+  const { env } = world
   const variables = settingsFromEnvironment(env)
   const named = (given.get("config") ?? variables.get("config"))?.texts[0]
-  return parseConfig(given, variables, await loadConfigFile(named, env), async (profile) =>
-    defaultRegion(env, await loadProfileKeys(env, profile)),
-  )
+  return parseConfig(given, variables, await loadConfigFile(named, env), {
+    loadDefaultRegion: async (profile) => defaultRegion(env, await loadProfileKeys(env, profile)),
+    createSink: (spec) => createSink(spec, world.kinds, world),
+  })
 }
 
 /** The present moment and the terminal's manners, for reports. */
@@ -59,21 +61,17 @@ export function styleOf({ clock, colour }: World): Style {
   return { now: clock.now(), colour }
 }
 
-async function createPlan({ sinks, registries }: Config, world: World): Promise<Plan> {
-  const issues: ConfigIssue[] = []
-  const planned: PlannedSink[] = []
-  for (const spec of sinks) {
-    try {
-      const wanted = wantedRegistries(spec, registries)
-      const sink = await createSink(spec, world.kinds, world)
-      planned.push({ sink, origin: spec.origin, optional: spec.optional, registries: wanted })
-    } catch (error) {
-      if (!(error instanceof ConfigError)) throw error
-      issues.push(...error.issues)
-    }
-  }
+function createPlan({ sinks, registries }: Config): Plan {
+  const issues = sinks.flatMap((sink) => whyUnwanted(sink, registries))
   if (issues.length > 0) throw new ConfigError(issues)
-  const plan = { sinks: planned }
+  const plan = {
+    sinks: sinks.map((configured) => ({
+      sink: configured.sink,
+      origin: configured.origin,
+      optional: configured.optional,
+      registries: registries.filter((one) => configured.registries?.includes(nameOf(one)) ?? true),
+    })),
+  }
   refuseDuplicateTargets(plan)
   return plan
 }
@@ -83,18 +81,12 @@ function nameOf({ registry, source }: PlannedRegistry): string {
   return registry === "own" ? source.region : registry.host
 }
 
-function wantedRegistries(
-  { registries: names, origin }: SinkSpec,
+function whyUnwanted(
+  { registries: names = [], origin }: SinkSpec,
   all: readonly PlannedRegistry[],
-): readonly PlannedRegistry[] {
-  if (!names) return all
+): readonly ConfigIssue[] {
   const unknown = names.filter((name) => !all.some((one) => nameOf(one) === name))
-  if (unknown.length > 0)
-    throw new ConfigError([
-      {
-        path: `${origin}, registries`,
-        message: `no such registry is configured: ${unknown.join(", ")} (there are ${all.map(nameOf).join(", ")})`,
-      },
-    ])
-  return all.filter((one) => names.includes(nameOf(one)))
+  if (unknown.length === 0) return []
+  const message = `no such registry is configured: ${unknown.join(", ")} (there are ${all.map(nameOf).join(", ")})`
+  return [{ path: `${origin}, registries`, message }]
 }

@@ -134,8 +134,10 @@ export function settingsFromEnvironment(env: Readonly<Record<string, string | un
   )
 }
 
-/** The word among `words` that `text` was probably meant to be, at most two slips away. */
+/** The word among `words` that `text` was probably meant to be: the only one it begins, or one two slips away. */
 export function nearestWord(text: string, words: readonly string[]): string | undefined {
+  const begun = words.filter((word) => text.length > 2 && word.startsWith(text.toLowerCase()))
+  if (begun.length === 1) return begun[0]
   const [best] = words
     .map((word) => ({ word, slips: slipsBetween(text.toLowerCase(), word) }))
     .filter(({ slips }) => slips <= 2)

@@ -23,19 +23,33 @@ export type SinkKinds = Readonly<Record<string, () => Promise<SinkKind>>>
 
 /** Reads `TYPE[,KEY=VALUE…]`. Fields are CSV, so a value with a comma stands in quotes. Throws a ConfigError. */
 export function parseSinkText(text: string, origin: string): SinkSpec {
-  const [type = "", ...fields] = splitFields(text, origin)
-  const table: Record<string, unknown> = {}
-  for (const field of fields) {
+  const [first = "", ...fields] = splitFields(text, origin)
+  const type = first.trim()
+  // What is no type may be a database's URL: none of these messages quotes more than a type or a key.
+  if (!/^[\w-]+$/.test(type))
+    throw new ConfigError([
+      {
+        path: origin,
+        message: "begins with the type of a sink, such as --sink docker-config,path=/etc/docker",
+      },
+    ])
+  const values = new Map<string, readonly string[]>()
+  for (const [i, field] of fields.entries()) {
     const equals = field.indexOf("=")
-    if (equals < 1)
+    const key = field.slice(0, Math.max(0, equals)).trim()
+    if (!/^[a-z]\w*$/i.test(key))
       throw new ConfigError([
-        { path: `${origin} ${type}`, message: `${JSON.stringify(field)} is not KEY=VALUE` },
+        {
+          path: `${origin} ${type}`,
+          message: `field ${i + 1} after the type is not KEY=VALUE; a value with a comma stands in quotes, like '"KEY=a,b"'`,
+        },
       ])
-    const [key, value] = [field.slice(0, equals).trim(), field.slice(equals + 1)]
-    const before = table[key]
-    table[key] = before === undefined ? value : [before, value].flat()
+    values.set(key, [...(values.get(key) ?? []), field.slice(equals + 1)])
   }
-  return parseSinkTable({ ...table, type: type.trim() }, `${origin} ${type.trim()}`)
+  if (values.has("type"))
+    throw new ConfigError([{ path: `${origin} ${type}, type`, message: "stands before the first comma" }])
+  const options = [...values].map(([key, texts]) => [key, texts.length > 1 ? texts : texts[0]] as const)
+  return parseSinkTable(Object.fromEntries([...options, ["type", type]]), `${origin} ${type}`)
 }
 
 const COMMON = v.looseObject({
@@ -46,7 +60,7 @@ const COMMON = v.looseObject({
 
 /** Reads a [[sink]] table. Throws a ConfigError. */
 export function parseSinkTable(table: Readonly<Record<string, unknown>>, origin: string): SinkSpec {
-  const parsed = v.safeParse(COMMON, table)
+  const parsed = v.safeParse(COMMON, table, OUR_WORDS)
   if (!parsed.success) throw new ConfigError(asConfigIssues(parsed.issues, origin, []))
   const { type, optional, registries, ...options } = parsed.output
   return {
@@ -79,11 +93,11 @@ export async function createSink(
   const load = Object.hasOwn(kinds, spec.type) ? kinds[spec.type] : undefined
   if (!load) {
     const nearest = nearestWord(spec.type, Object.keys(kinds))
-    const message = `unknown sink${nearest ? `; did you mean ${nearest}?` : ""} (sinks: ${Object.keys(kinds).join(", ")})`
+    const message = `unknown sink ${JSON.stringify(spec.type)}${nearest ? `; did you mean ${nearest}?` : ""} (sinks: ${Object.keys(kinds).join(", ")})`
     throw new ConfigError([{ path: spec.origin, message }])
   }
   const kind = await load()
-  const parsed = v.safeParse(kind.options, spec.options)
+  const parsed = v.safeParse(kind.options, spec.options, OUR_WORDS)
   if (!parsed.success)
     throw new ConfigError(asConfigIssues(parsed.issues, spec.origin, Object.keys(kind.options.entries)))
   try {
@@ -109,6 +123,15 @@ async function secretFor(sink: string, text: string, env: SinkDeps["env"]): Prom
       cause,
     })
   }
+}
+
+/** What a value must be, where its schema does not say it: never what it was, which may be a secret. */
+export const OUR_WORDS: v.Config<v.BaseIssue<unknown>> = {
+  message: ({ expected }) => {
+    if (expected === "string") return "must be one text"
+    if (expected === "boolean") return "must be true or false"
+    return `must be ${expected?.replaceAll(/[()]/g, "").replaceAll(" | ", " or ") ?? "something else"}`
+  },
 }
 
 /** Valibot's issues in our words, each by its path. */
