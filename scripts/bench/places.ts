@@ -49,6 +49,9 @@ async function openFile(): Promise<Database> {
 async function openPostgres(serverUrl: string, url: string, name: string): Promise<Database> {
   const server = postgres(serverUrl, { max: 1 })
   await server.unsafe(`CREATE DATABASE ${name}`)
+  // The servers of the tests do not sync; a commit that does not is no commit to compare with.
+  await server.unsafe("ALTER SYSTEM SET fsync = on")
+  await server.unsafe("SELECT pg_reload_conf()")
   const sql = postgres(url, { max: 1 })
   return {
     dialect: "postgresql",

@@ -106,5 +106,6 @@ function mac(key: FernetKey, signed: Buffer): Buffer {
 
 // Node's own base64url leaves out the padding that Fernet has.
 function base64url(bytes: Buffer): string {
-  return bytes.toString("base64").replaceAll("+", "-").replaceAll("/", "_")
+  const text = bytes.toString("base64url")
+  return text.padEnd(4 * Math.ceil(text.length / 4), "=")
 }
