@@ -18,7 +18,6 @@ export async function connectPostgres(
   policy: TlsPolicy,
   signal: AbortSignal,
 ): Promise<Socket> {
-  signal.throwIfAborted()
   const { host, port, socket: path } = address
   const options = host === undefined || policy.mode === "off" ? undefined : await loadTlsOptions(policy, host)
   const socket = path === undefined ? connect(port, host) : connect(path)

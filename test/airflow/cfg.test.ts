@@ -36,7 +36,7 @@ describe("airflow.cfg", () => {
     ["[core]\n  k = v\n  l = w", "v"],
     ["[core]\nk = [not] a section\n", "[not] a section"],
     ["[core]\nk = 100%%", "100%"],
-    ["[core]\nk = %%40 and %(l)s\nl = <%(m)s>\nm = %%", "%40 and <%>"],
+    ["[core]\nk = %%40 and %(L)s\nl = <%(m)s>\nm = %%", "%40 and <%>"],
     ["[DEFAULT]\nk = v\n[core]", "v"],
     ["[DEFAULT]\nk = v\n[core]\nk = w", "w"],
     ["[DEFAULT]\nk = v", undefined],

@@ -146,7 +146,9 @@ describeWithService("mariadb", "MariaDB over TLS", ({ url, socket, wrongNameHost
 /** A server that answers the request for TLS in its own way. */
 async function answering(answer: (socket: Socket) => void) {
   const asked: string[] = []
+  let calls = 0
   const server = createServer((socket) => {
+    calls++
     socket.on("error", () => {})
     socket.once("data", (data) => {
       asked.push(Buffer.from(data).toString("hex"))
@@ -159,7 +161,7 @@ async function answering(answer: (socket: Socket) => void) {
     const { address, policy } = placeOf(`postgresql://u:p@127.0.0.1:${port}/d?sslmode=${sslmode}`)
     return connectPostgres(address, policy, signal)
   }
-  return { asked, connectAs, [Symbol.dispose]: () => server.close() }
+  return { asked, calls: () => calls, connectAs, [Symbol.dispose]: () => server.close() }
 }
 
 describe("a PostgreSQL server", () => {
