@@ -130,13 +130,17 @@ async function visit<T>(
 ): Promise<T> {
   signal.throwIfAborted()
   let place: Place | undefined
+  let table: string | undefined
   try {
     place = await loadPlace(options, deps, signal)
     const { fernet } = place
-    return await withDatabase(place, signal, (session) => work(session, fernet))
+    return await withDatabase(place, signal, (session) => {
+      table = session.table
+      return work(session, fernet)
+    })
   } catch (error) {
     signal.throwIfAborted()
-    throw asFailure(error, { sink: type, target, url: place?.url, policy: place?.policy })
+    throw asFailure(error, { sink: type, target, url: place?.url, policy: place?.policy, table })
   }
 }
 

@@ -68,7 +68,7 @@ function problem(subject: string, { message, hint }: AirflowError): Finding {
 }
 
 // Statements that match no row ask for every permission and for a server that takes writes, and change nothing.
-async function probeWriting({ table, transaction }: Session): Promise<void> {
+async function probeWriting({ dialect, table, query, transaction }: Session): Promise<void> {
   await transaction(async ({ query }) => {
     await query(`UPDATE ${table} SET host = host, login = login, port = port, password = password,
       conn_type = conn_type, is_encrypted = is_encrypted WHERE 1 = 0`)
@@ -76,4 +76,15 @@ async function probeWriting({ table, transaction }: Session): Promise<void> {
       (conn_id, conn_type, host, login, password, is_encrypted, is_extra_encrypted)
       SELECT conn_id, conn_type, host, login, password, is_encrypted, is_extra_encrypted FROM ${table} WHERE 1 = 0`)
   })
+  if (dialect !== "postgresql") return
+  const [row] = await query(
+    `SELECT s.sequence, current_user AS me, has_sequence_privilege(s.sequence, 'USAGE') AS usable
+     FROM (SELECT pg_get_serial_sequence(?, 'id') AS sequence) AS s`,
+    [table],
+  )
+  if (row?.usable === false)
+    throw new AirflowError("the user may not take ids for new connections", {
+      code: "permission-denied",
+      hint: `GRANT USAGE ON SEQUENCE ${row.sequence} TO "${row.me}";`,
+    })
 }

@@ -51,7 +51,7 @@ function requireTable(session: Session): void {
   if (session.columns.length === 0)
     throw new AirflowError(`there is no table ${session.table}`, {
       code: "table-missing",
-      hint: "run: airflow db migrate; or check that the URL names Airflow's database and schema",
+      hint: "run: airflow db migrate; or check that the URL names Airflow's database and that its user may see the table",
     })
   requireConnectionTable(session)
 }

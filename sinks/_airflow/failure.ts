@@ -12,6 +12,8 @@ export type FailureContext = {
   readonly target: string
   readonly url?: DatabaseUrl | undefined
   readonly policy?: TlsPolicy | undefined
+  /** The table, quoted, once it has been found. */
+  readonly table?: string | undefined
 }
 
 // What another attempt in a moment may find different, although no driver says so.
@@ -26,7 +28,7 @@ export function asFailure(error: unknown, context: FailureContext): unknown {
   const { sink, target, url, policy } = context
   const refusal = url && policy && tlsRefusal(error, url, policy)
   const meaning = refusal ?? MEANINGS.find(({ codes }) => codes.test(code)) ?? UNKNOWN
-  const hint = typeof meaning.hint === "string" ? meaning.hint : meaning.hint(url)
+  const hint = typeof meaning.hint === "string" ? meaning.hint : meaning.hint(context)
   // Where the place is called by its reference, this is the only text that tells which server it is.
   const where = url && !target.includes(url.name) ? ` (${url.name})` : ""
   const said = "quotes" in meaning && meaning.quotes ? `: ${firstLine(error)}` : ""
@@ -90,7 +92,7 @@ type Meaning = {
   readonly message: string
   /** Whether the server's own words are needed to tell what it is. */
   readonly quotes?: true
-  readonly hint: string | ((url: DatabaseUrl | undefined) => string)
+  readonly hint: string | ((context: FailureContext) => string)
 }
 
 const UNKNOWN: Omit<Meaning, "codes"> = {
@@ -105,7 +107,7 @@ const MEANINGS: readonly Meaning[] = [
       /^(28P01|28000|ER_ACCESS_DENIED_ERROR|ER_ACCESS_DENIED_NO_PASSWORD_ERROR|SASL_SIGNATURE_MISMATCH)$/,
     code: "login-refused",
     message: "the server refused the user or the password",
-    hint: (url) =>
+    hint: ({ url }) =>
       `check user${url?.user ? ` ${url.user}` : ""} and password of the URL, and that the server lets this user in from here`,
   },
   {
@@ -192,9 +194,9 @@ const MEANINGS: readonly Meaning[] = [
   },
 ]
 
-function grantHint(url: DatabaseUrl | undefined): string {
+function grantHint({ url, table = "connection" }: FailureContext): string {
   const user = url?.user ?? "ecrelay"
-  return url?.dialect === "mysql"
-    ? `GRANT SELECT, INSERT, UPDATE ON \`${url.database}\`.\`connection\` TO '${user}'@'%';`
-    : `GRANT SELECT, INSERT, UPDATE ON connection TO "${user}"; GRANT USAGE ON SEQUENCE connection_id_seq TO "${user}";`
+  if (url?.dialect === "mysql") return `GRANT SELECT, INSERT, UPDATE ON ${table} TO '${user}'@'%';`
+  const sequence = table.replace(/connection$/, "connection_id_seq")
+  return `GRANT SELECT, INSERT, UPDATE ON ${table} TO "${user}"; GRANT USAGE ON SEQUENCE ${sequence} TO "${user}";`
 }

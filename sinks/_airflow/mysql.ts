@@ -14,7 +14,7 @@ const CONNECT_TIMEOUT_MS = 10_000
 // Strict, so that what does not fit is an error, and without NO_BACKSLASH_ESCAPES, since the driver escapes with
 // backslashes. Waiting for others' locks is the core's business: it tries again.
 const SETTINGS = `SET SESSION sql_mode = 'STRICT_ALL_TABLES', sql_safe_updates = 0,
-  lock_wait_timeout = 5, innodb_lock_wait_timeout = 5`
+  lock_wait_timeout = 3, innodb_lock_wait_timeout = 3`
 
 /** Opens Airflow's database. Rejects with the driver's errors or AirflowError. */
 export async function openMysql(place: Place, policy: TlsPolicy, signal: AbortSignal): Promise<Session> {

@@ -64,7 +64,8 @@ async function openAddress(
   signal.addEventListener("abort", cut, { once: true })
   const close = async () => {
     signal.removeEventListener("abort", cut)
-    await sql.end({ timeout: 1 })
+    // Takes leave; the driver would wait in vain for a connection that is gone.
+    if (connection.isOpen()) await sql.end({ timeout: 1 })
     connection.destroy()
   }
   try {
@@ -103,6 +104,7 @@ function driverOptions(timeoutMs: number) {
 type Connection = {
   /** The socket, once. */
   take(): Awaited<ReturnType<typeof connectPostgres>> | undefined
+  isOpen(): boolean
   destroy(): void
 }
 
@@ -122,6 +124,7 @@ async function connect(
         taken = true
         return first
       },
+      isOpen: () => socket.readyState === "open",
       destroy: () => socket.destroy(),
     }
   } catch (error) {
@@ -174,7 +177,7 @@ async function sessionOf(sql: Sql, schemas: readonly string[], close: () => Prom
 
 // Waiting for others' locks is the core's business, which tries again; and whoever wants the table that an ALTER waits
 // for, waits as long as we do. LOCAL, since through PgBouncer the session is not ours.
-const BEGIN = "BEGIN; SET LOCAL lock_timeout = '5s'"
+const BEGIN = "BEGIN; SET LOCAL lock_timeout = '3s'"
 
 // By plain statements on the one connection: the driver's own `begin` writes its ROLLBACK to a socket that is gone when
 // the server goes away in the midst, and that error nobody can catch.
