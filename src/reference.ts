@@ -16,6 +16,8 @@ export function isReference(text: string): boolean {
 export async function loadSecret(text: string, env: Environment): Promise<Secret> {
   const [, kind, name] = /^(env|file|credential):(.*)$/s.exec(text) ?? []
   if (kind === undefined || name === undefined) return new Secret(text)
+  if (kind !== "credential" && !name)
+    throw new Error(`${text} names no ${kind === "env" ? "variable" : "file"}`)
   if (kind === "env") {
     if (env[name]) return new Secret(env[name])
     throw new Error(`the variable ${name} is not set`)
@@ -23,7 +25,8 @@ export async function loadSecret(text: string, env: Environment): Promise<Secret
   if (kind === "file") return readSecret(name)
   if (!env.CREDENTIALS_DIRECTORY)
     throw new Error(`credential:${name} needs systemd's LoadCredential=, and there is none`)
-  if (!/^[^/]+$/.test(name) || name === "..") throw new Error("a credential's name holds no slash")
+  if (!/^[^/]+$/.test(name) || name === "." || name === "..")
+    throw new Error("a credential's name is the name of a file, without a slash")
   return readSecret(`${env.CREDENTIALS_DIRECTORY}/${name}`)
 }
 
