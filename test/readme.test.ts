@@ -92,6 +92,17 @@ describe("a config file of the README", () => {
     })
 })
 
+test("every text that the README explains is one that the program says", async () => {
+  const sources = await Array.fromAsync(new Bun.Glob("{src,sinks}/**/*.ts").scan(ROOT), (file) =>
+    readFile(join(ROOT, file), "utf8"),
+  )
+  const [, table = ""] = /## Troubleshooting\n(.*?)\n## /s.exec(readme) ?? []
+  const texts = [...table.matchAll(/^\| `([^`]+)` \|/gm)].map(([, text = ""]) => text)
+  expect(texts.length).toBeGreaterThan(5)
+  for (const text of texts)
+    expect(sources.some((source) => source.includes(text)) ? text : undefined).toBe(text)
+})
+
 test("every sink of the program stands in the README with its options", async () => {
   for (const load of Object.values(sinkKinds)) {
     const { type, options } = describeSink(await load())
