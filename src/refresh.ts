@@ -45,9 +45,12 @@ export async function refreshUntil(
   let due = all
   for (let attempt = 1; ; attempt += 1) {
     const results = await refresh(due, deps, signal)
-    due.forEach((delivery, i) => {
-      outcomes.set(delivery, results[i] as Outcome)
-    })
+    for (const [i, delivery] of due.entries()) {
+      const result = results[i] as Outcome
+      // An attempt that the deadline cut short says less than the one before it.
+      if (!(signal.aborted && result.outcome === "failed" && outcomes.has(delivery)))
+        outcomes.set(delivery, result)
+    }
     due = due.filter((delivery) => isRetryable(outcomes.get(delivery)?.error))
     const delayMs = retryDelay(due, attempt, deps)
     if (due.length === 0 || signal.aborted || deps.clock.now() + delayMs >= deadline) break

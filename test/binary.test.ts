@@ -282,7 +282,7 @@ const REFUSALS: readonly {
   {
     name: "no credentials",
     argv: ["--sink", "docker-config"],
-    says: /no AWS credentials found for default credentials/,
+    says: /no AWS credentials found.*\n.*hint: set AWS_ACCESS_KEY_ID/,
     code: 1,
     env: { AWS_ACCESS_KEY_ID: "" },
   },
@@ -420,7 +420,7 @@ describe("bad input gets one clear message", () => {
       { env },
     )
     expect(code).toBe(2)
-    expect(error.trim().split("\n")).toHaveLength(3)
+    expect(error.trim().split("\n")).toHaveLength(4)
   })
 
   test("a config file with mistakes names each by its path", async () => {

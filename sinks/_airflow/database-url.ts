@@ -78,9 +78,10 @@ function splitUrl(text: string): Parts {
   const groups = rawAt ? PASSWORD_TO_LAST_AT.exec(text)?.groups : first
   if (!groups) throw invalidUrl("cannot be read")
   // More likely pieces of a password, and these must not be taken for a name or for an option that goes unheeded.
-  if (groups.database?.includes("@")) throw invalidUrl("an @ stands after the host")
-  if (groups.query?.split("&").some((option) => option !== "" && !option.includes("=")))
-    throw invalidUrl("an option after the ? has no value")
+  const options = groups.query?.split("&").filter((option) => option !== "") ?? []
+  if (groups.database?.includes("@") || options.some((option) => /^[^=]*@/.test(option)))
+    throw invalidUrl("an @ stands after the host")
+  if (options.some((option) => !option.includes("="))) throw invalidUrl("an option after the ? has no value")
   return {
     scheme: groups.scheme ?? "",
     user: decode(groups.user),

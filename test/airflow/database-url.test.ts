@@ -237,6 +237,7 @@ describe("any URL", () => {
         })()
         expect(shown).not.toMatch(/[ΑΒΓΔ]/)
       }),
+      { examples: [["@Δ?@ΒΓΒ=", "postgresql"]] },
     )
   })
 
