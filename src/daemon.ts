@@ -2,7 +2,7 @@
 // Tokens are shared: sinks that come due together wait for one call.
 import { FetchError, isRetryable } from "./errors.ts"
 import type { Outcome } from "./outcome.ts"
-import { deliveriesOf, type PlannedDelivery } from "./plan.ts"
+import type { PlannedDelivery } from "./plan.ts"
 import { type RefreshDeps, refresh } from "./refresh.ts"
 import { backoffDelay, type Due, dueIn, isDue, NOW, refreshDelay, untilDue } from "./schedule.ts"
 
@@ -22,15 +22,16 @@ type State = { due: Due; failures: number; fresh: boolean }
 // How long to sleep at most before looking at both clocks again: what a suspend or a clock step can cost.
 const LONGEST_SLEEP_MS = 60_000
 
-/** Keeps a plan fresh until the signal is aborted. `fresh` are deliveries that need none now, with their expiry. */
+/** Keeps all fresh until the signal is aborted. `fresh` are those of them that need nothing now, with their expiry. */
 export async function runDaemon(
+  all: readonly PlannedDelivery[],
   deps: DaemonDeps,
   signal: AbortSignal,
   fresh: ReadonlyMap<PlannedDelivery, number> = new Map(),
 ): Promise<void> {
   const moment = { now: deps.clock.now(), uptime: deps.clock.uptime() }
   const states = new Map<PlannedDelivery, State>()
-  for (const delivery of deliveriesOf(deps.plan)) {
+  for (const delivery of all) {
     const expiresAt = fresh.get(delivery)
     const due =
       expiresAt === undefined

@@ -39,6 +39,7 @@ export async function run(given: Given, world: World): Promise<number> {
   })
   log("info", `keeping ${deliveries.length} target${deliveries.length === 1 ? "" : "s"} fresh`)
   await runDaemon(
+    deliveries,
     {
       plan,
       tokens,
