@@ -56,7 +56,7 @@ export function defaultRegion(env: Environment, profileKeys: ProfileKeys | undef
 }
 
 /** The endpoint that environment or profile give for a service, in the order of AWS's SDKs. */
-export function configuredEndpoint(
+function configuredEndpoint(
   { env, profileKeys }: AwsSettings,
   service: AwsService,
 ): string | undefined {

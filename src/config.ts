@@ -38,7 +38,7 @@ export type Config = {
 }
 
 /** A sink that was made, and what it was made from. */
-export type ConfiguredSink = SinkSpec & { readonly sink: Sink }
+type ConfiguredSink = SinkSpec & { readonly sink: Sink }
 
 /** What a configuration needs from outside itself. */
 export type ConfigDeps = {

@@ -24,7 +24,7 @@ export type Registry = {
 }
 
 /** ECR Public answers for its one registry in this region only. */
-export const ECR_PUBLIC_REGION = "us-east-1"
+const ECR_PUBLIC_REGION = "us-east-1"
 
 // Domain suffixes: those of the SDK's partition data, and for dual-stack hosts those that ECR's own documentation
 // and awslabs/amazon-ecr-credential-helper know.

@@ -109,7 +109,7 @@ export function flagOf({ key }: Setting): string {
 }
 
 /** `min_remaining` → `ECRELAY_MIN_REMAINING`. */
-export function variableOf({ key }: Setting): string {
+function variableOf({ key }: Setting): string {
   return `ECRELAY_${key.toUpperCase()}`
 }
 

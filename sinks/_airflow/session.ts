@@ -64,7 +64,7 @@ export type Session = {
 }
 
 /** How many rows go into one statement at most. */
-export const CHUNK_ROWS = 500
+const CHUNK_ROWS = 500
 
 // For the statement's own words and each value's quotes and escapes.
 const STATEMENT_OVERHEAD_BYTES = 4096
