@@ -100,6 +100,12 @@ const MEANINGS: readonly {
     text: "a file that the AWS settings name cannot be read",
     hint: "check AWS_CA_BUNDLE, AWS_CONFIG_FILE and AWS_WEB_IDENTITY_TOKEN_FILE",
   },
+  {
+    names: ["ERR_INVALID_URL", "EPROTO", "ERR_SSL_WRONG_VERSION_NUMBER"],
+    code: "endpoint",
+    text: "AWS is not behind this endpoint URL",
+    hint: "check --endpoint-url, AWS_ENDPOINT_URL, AWS_ENDPOINT_URL_ECR and the profile's endpoint_url: https:// or http://, host, port",
+  },
 ]
 
 /** What a failed call to AWS comes to. The cause's own first line is kept in the message: AWS names what it refused. */
@@ -129,7 +135,9 @@ export function asFetchError(source: Source, cause: unknown, signal: AbortSignal
     {
       ...about,
       code: meaning?.code ?? "aws",
-      hint: meaning?.hint,
+      hint:
+        meaning?.hint ??
+        "the words in brackets are AWS's own; `aws ecr get-login-password` with the same environment shows whether AWS's own tool gets further",
       retryable: meaning?.code === "unreachable" || meaning?.code === "throttled" || isTransient(cause),
     },
   )

@@ -301,6 +301,13 @@ const REFUSALS: readonly {
     env: { AWS_ENDPOINT_URL: "http://127.0.0.1:9" },
   },
   {
+    name: "an endpoint that is no URL",
+    argv: ["--sink", "docker-config"],
+    says: /AWS is not behind this endpoint URL.*\n.*hint: check --endpoint-url/,
+    code: 1,
+    env: { AWS_ENDPOINT_URL: "nonsense" },
+  },
+  {
     name: "a database out of reach",
     argv: [
       "--timeout",
