@@ -4,6 +4,7 @@
 import { decodeAuthorizationToken, expiryOf } from "../src/credential.ts"
 import * as json from "./_json.ts"
 
+/** A config.json as far as logins go. */
 export type DockerConfig = {
   readonly text: string
   readonly root: json.JsonObject

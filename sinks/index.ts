@@ -1,6 +1,7 @@
 // The kinds of sink, in alphabetical order. Each is loaded when it is used, so that a run pays for no other.
 import type { SinkKinds } from "../src/sink-spec.ts"
 
+/** By type. */
 export const sinkKinds: SinkKinds = {
   "airflow-db": async () => (await import("./airflow-db.ts")).default,
   "docker-config": async () => (await import("./docker-config.ts")).default,

@@ -1,6 +1,7 @@
 // Time as the rest of the program sees it: a wall clock, an uptime that no clock step moves, and a sleep.
 // The real one is here and nowhere else, so that a test can live through days in milliseconds.
 
+/** The time as a program sees it. */
 export type Clock = {
   /** Milliseconds since 1970, by the wall clock: may step, and runs on while the machine is suspended. */
   now(): number

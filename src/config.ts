@@ -48,6 +48,7 @@ export type ConfigDeps = {
   readonly createSink: (spec: SinkSpec) => Promise<Sink>
 }
 
+/** From the least to the most important. */
 export const LOG_LEVELS = ["debug", "info", "warn", "error"] as const
 export type LogLevel = (typeof LOG_LEVELS)[number]
 

@@ -14,6 +14,7 @@ import type { HeldToken } from "./tokens.ts"
 /** A planned delivery whose token has arrived. */
 export type Ready = { readonly delivery: PlannedDelivery; readonly held: HeldToken }
 
+/** What a delivery uses. */
 export type DeliveryDeps = {
   readonly plan: Plan
   readonly clock: Clock

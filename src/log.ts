@@ -2,6 +2,7 @@
 import type { Clock } from "./clock.ts"
 import { LOG_LEVELS, type LogLevel } from "./config.ts"
 
+/** Writes one line; `hint` among the fields stands below it in text. */
 export type Log = (level: LogLevel, message: string, fields?: Readonly<Record<string, unknown>>) => void
 
 /** A log that writes lines of at least `level` in `format`. */

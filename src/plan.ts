@@ -18,6 +18,7 @@ export type PlannedSink = {
   readonly registries: readonly PlannedRegistry[]
 }
 
+/** Every sink with the registries that it wants. */
 export type Plan = { readonly sinks: readonly PlannedSink[] }
 
 /** One slot of a sink for one planned registry. */

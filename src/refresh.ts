@@ -9,6 +9,7 @@ import { backoffDelay, untilDue } from "./schedule.ts"
 import { type Source, sourceKey } from "./source.ts"
 import type { HeldToken, TokenStore } from "./tokens.ts"
 
+/** What a refresh uses, beside what a delivery uses. */
 export type RefreshDeps = DeliveryDeps & {
   readonly tokens: TokenStore
   readonly random: () => number

@@ -11,6 +11,7 @@ export type Due = { readonly at: number; readonly uptime: number }
 /** What the two clocks show at one moment. */
 export type Moment = { readonly now: number; readonly uptime: number }
 
+/** Due by any clock. */
 export const NOW: Due = { at: 0, uptime: 0 }
 
 /** The instant that lies `durationMs` ahead on both clocks, so that neither a step nor suspend can hide it. */
@@ -18,6 +19,7 @@ export function dueIn(durationMs: number, { now, uptime }: Moment): Due {
   return { at: now + durationMs, uptime: uptime + durationMs }
 }
 
+/** Whether either clock has reached it. */
 export function isDue(due: Due, { now, uptime }: Moment): boolean {
   return now >= due.at || uptime >= due.uptime
 }

@@ -28,6 +28,7 @@ export type World = Omit<SinkDeps, "secret"> & {
   readonly stop: AbortSignal
 }
 
+/** What a command works with. */
 export type Session = {
   readonly world: World
   readonly config: Config

@@ -5,6 +5,7 @@
 export const COMMANDS = ["refresh", "run", "status", "sinks", "config"] as const
 export type Command = (typeof COMMANDS)[number]
 
+/** One setting: how it is given and what it means. */
 export type Setting = {
   /** The key in the config file; flag and variable follow from it. */
   readonly key: string
@@ -21,6 +22,7 @@ export type Setting = {
 const ALL: readonly Command[] = ["refresh", "run", "status", "config"]
 const WRITING: readonly Command[] = ["refresh", "run", "config"]
 
+/** All of them, in the order of help. */
 export const SETTINGS: readonly Setting[] = [
   {
     key: "sink",

@@ -25,6 +25,7 @@ export type TargetStatus = {
   readonly hint?: string | undefined
 }
 
+/** What is needed to judge: the time, and how much life is enough, in milliseconds. */
 export type StatusDeps = { readonly clock: Clock; readonly minRemainingMs: number }
 
 /** The accounts behind own registries, by source: one call per identity. What AWS refuses is kept as its error. */

@@ -5,6 +5,7 @@ import { Secret } from "../../src/credential.ts"
 import { type Address, invalidUrl, mysqlAddresses, postgresAddresses } from "./address.ts"
 import { AirflowError } from "./error.ts"
 
+/** The databases that Airflow keeps its connections in; MariaDB is `mysql`. */
 export type Dialect = "postgresql" | "mysql" | "sqlite"
 
 /** A database URL. */

@@ -8,6 +8,7 @@ import { AirflowError } from "./error.ts"
 import { parseFernetKeys } from "./fernet.ts"
 import { type TlsPolicy, tlsPolicy } from "./tls.ts"
 
+/** The options that say where the database is and how its passwords are sealed. */
 export type PlaceOptions = {
   readonly url?: string | undefined
   readonly fernet_key?: string | undefined

@@ -8,6 +8,7 @@ import { loadConfig, type World } from "../session.ts"
 import type { Given } from "../settings.ts"
 import { type SinkSpec, secretKeysOf } from "../sink-spec.ts"
 
+/** Returns the exit code. Throws a ConfigError. */
 export async function config(given: Given, world: World): Promise<number> {
   const effective = await loadConfig(given, world)
   const notes: string[] = []

@@ -8,6 +8,7 @@ import { callSink } from "../sink-call.ts"
 import { sourceKey } from "../source.ts"
 import { loadStatuses } from "./status.ts"
 
+/** Returns the exit code: 1 where a sink would refuse. */
 export async function dryRun(session: Session): Promise<number> {
   const { config, world } = session
   const { statuses, findings } = await withDeadline(config.timeoutMs, world.clock, world.stop, (signal) =>

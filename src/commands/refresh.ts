@@ -11,6 +11,7 @@ import { createTokenStore } from "../tokens.ts"
 import { dryRun } from "./dry-run.ts"
 import { skipFresh } from "./status.ts"
 
+/** Returns the exit code. Throws a ConfigError. */
 export async function refresh(given: Given, world: World): Promise<number> {
   const session = await openSession(given, world)
   const { config, log } = session

@@ -14,6 +14,7 @@ import { createTokenStore } from "../tokens.ts"
 import { dryRun } from "./dry-run.ts"
 import { skipFresh } from "./status.ts"
 
+/** Runs until the world says stop; returns the exit code. Throws a ConfigError. */
 export async function run(given: Given, world: World): Promise<number> {
   const session = await openSession(given, world)
   const { config, plan, log, aws } = session

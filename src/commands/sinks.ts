@@ -19,6 +19,7 @@ const COMMON = [
   },
 ]
 
+/** Returns the exit code. Throws a ConfigError. */
 export async function sinks(given: Given, [type]: readonly string[], world: World): Promise<number> {
   const types = Object.keys(world.kinds)
   if (type !== undefined && !types.includes(type)) {

@@ -8,6 +8,7 @@ import { openSession, type Session, styleOf, type World } from "../session.ts"
 import type { Given } from "../settings.ts"
 import { DEFAULT_MIN_REMAINING_MS, loadAccounts, readStatus, type TargetStatus } from "../status.ts"
 
+/** Returns the exit code: 1 where a target is neither fresh nor unknown. Throws a ConfigError. */
 export async function status(given: Given, world: World): Promise<number> {
   const session = await openSession(given, world)
   const { statuses } = await withDeadline(session.config.timeoutMs, world.clock, world.stop, (signal) =>

@@ -1,0 +1,102 @@
+// The rules that keep the house in order, read off the sources themselves: who may import whom, and who may touch the
+// world. A rule that is broken names the file and the line.
+import { expect, test } from "bun:test"
+import { readFile } from "node:fs/promises"
+import { join } from "node:path"
+import { sinkKinds } from "../sinks/index.ts"
+
+const ROOT = join(import.meta.dir, "..")
+
+type Source = { readonly path: string; readonly text: string; readonly code: string }
+
+/** The text without comments, line breaks kept. */
+function withoutComments(text: string): string {
+  return text
+    .replaceAll(/\/\*[\s\S]*?\*\//g, (comment) => comment.replaceAll(/[^\n]/g, ""))
+    .replaceAll(/(^|\s)\/\/.*$/gm, "$1")
+}
+
+async function load(pattern: string): Promise<readonly Source[]> {
+  const paths = await Array.fromAsync(new Bun.Glob(pattern).scan(ROOT))
+  return Promise.all(
+    paths.sort().map(async (path) => {
+      const text = await readFile(join(ROOT, path), "utf8")
+      return { path, text, code: withoutComments(text) }
+    }),
+  )
+}
+
+const src = await load("src/**/*.ts")
+const sinks = await load("sinks/**/*.ts")
+
+/** Lines of the sources that match, but for the files that may. */
+function breaches(
+  sources: readonly Source[],
+  pattern: RegExp,
+  allowed: readonly string[] = [],
+): readonly string[] {
+  return sources
+    .filter(({ path }) => !allowed.includes(path))
+    .flatMap(({ path, code }) =>
+      code.split("\n").flatMap((line, i) => (pattern.test(line) ? [`${path}:${i + 1}: ${line.trim()}`] : [])),
+    )
+}
+
+test("src imports no sink but in main.ts", () => {
+  expect(breaches(src, /["'](\.\.\/)+sinks\//, ["src/main.ts"])).toEqual([])
+})
+
+test("a sink imports from src the contract and the values, and nothing else", () => {
+  const contract = /["'](\.\.\/)+src\/(?!(sink|credential|registry|errors)\.ts["'])/
+  expect(breaches(sinks, contract, ["sinks/index.ts"])).toEqual([])
+})
+
+test("the process, the clocks and chance are touched by main.ts and clock.ts alone", () => {
+  const world =
+    /\bprocess\.|\bDate\.now\b|\bMath\.random\b|\bperformance\.now\b|\bsetTimeout\b|\bsetInterval\b/
+  expect(breaches(src, world, ["src/main.ts", "src/clock.ts"])).toEqual([])
+  // What the bundler folds must stand there as it is.
+  expect(breaches(sinks, world, ["sinks/_airflow/sqlite-driver.ts"])).toEqual([])
+})
+
+test("nothing is only for Bun, or only for Deno", () => {
+  expect(breaches([...src, ...sinks], /\bBun\.|["']bun:|\bDeno\./)).toEqual([])
+})
+
+test("drivers and AWS's clients are loaded where they are used", () => {
+  const heavy = /^import (?!type\b).*["'](postgres|mysql2|better-sqlite3|@aws-sdk)/
+  expect(breaches([...src, ...sinks], heavy, ["src/ecr-client.ts", "src/sts.ts"])).toEqual([])
+})
+
+test("a secret is revealed only where it is written out, sent or compared", () => {
+  const files = [...src, ...sinks].filter(({ code }) => /\.reveal\(\)/.test(code)).map(({ path }) => path)
+  expect(files).toEqual(files.filter((path) => path.startsWith("sinks/")))
+})
+
+test("every sink is listed, tested and in the README", async () => {
+  const readme = await readFile(join(ROOT, "README.md"), "utf8")
+  const names = sinks
+    .map(({ path }) => /^sinks\/([a-z][\w-]*)\.ts$/.exec(path)?.[1])
+    .filter((name) => name && name !== "index")
+  expect(names).toEqual(Object.keys(sinkKinds))
+  for (const name of names) {
+    expect(await Bun.file(join(ROOT, `test/sinks/${name}.test.ts`)).exists()).toBe(true)
+    expect(readme).toContain(`| \`${name}\` |`)
+  }
+})
+
+test("every file says first what it owns, and none is longer than can be held in the head", () => {
+  for (const { path, text } of [...src, ...sinks]) {
+    expect({ path, opens: text.replace(/^#!.*\n/, "").slice(0, 2) }).toEqual({ path, opens: "//" })
+    expect({ path, short: text.split("\n").length <= 251 }).toEqual({ path, short: true })
+  }
+})
+
+test("every export says what it is", () => {
+  const undocumented = [...src, ...sinks].flatMap(({ path, text }) =>
+    [...text.matchAll(/^(.*)\nexport (?:async )?(?:function|type|const|class) (\w+)/gm)]
+      .filter(([, above = ""]) => !above.trimEnd().endsWith("*/"))
+      .map(([, , name]) => `${path}: ${name}`),
+  )
+  expect(undocumented).toEqual([])
+})
