@@ -3,6 +3,7 @@
 import { existsSync, readFileSync } from "node:fs"
 import type { FetchHttpHandler } from "@smithy/fetch-http-handler"
 
+/** Environment variables, as they come from outside. */
 export type Environment = Readonly<Record<string, string | undefined>>
 
 /** What this machine tells about talking to AWS; `region` is where the next call goes. */

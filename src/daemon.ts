@@ -6,6 +6,7 @@ import type { PlannedDelivery } from "./plan.ts"
 import { type RefreshDeps, refresh } from "./refresh.ts"
 import { backoffDelay, type Due, dueIn, isDue, NOW, refreshDelay, untilDue } from "./schedule.ts"
 
+/** What the loop uses, beside what a refresh uses. */
 export type DaemonDeps = RefreshDeps & {
   readonly intervalMs: number | undefined
   /** Told of every attempt; `failures` counts those in a row before it, `nextMs` says when the next one comes. */

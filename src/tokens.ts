@@ -9,6 +9,7 @@ import { type Source, sourceKey } from "./source.ts"
 /** A token and when it was fetched and is to be fetched again. */
 export type HeldToken = { readonly token: Token; readonly fetchedAt: number; readonly refresh: Due }
 
+/** Tokens by source. */
 export type TokenStore = {
   /** A token that is not yet to be fetched again. Rejects with a FetchError. */
   get(source: Source, signal: AbortSignal): Promise<HeldToken>
@@ -18,6 +19,7 @@ export type TokenStore = {
   refreshOf(source: Source): Due | undefined
 }
 
+/** What the store uses. */
 export type TokenStoreDeps = {
   readonly aws: Aws
   readonly clock: Clock
@@ -36,6 +38,7 @@ type Entry = {
   failed?: { readonly error: FetchError; readonly retry: Due }
 }
 
+/** An empty store. */
 export function createTokenStore(deps: TokenStoreDeps): TokenStore {
   const { aws, clock, random } = deps
   const entries = new Map<string, Entry>()
