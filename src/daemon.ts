@@ -93,14 +93,7 @@ function settle(
   }
   state.failures += 1
   const backoff = dueIn(backoffDelay(state.failures, isRetryable(error), random()), moment)
-  state.due =
-    error instanceof FetchError
-      ? (tokens.retryOf(planned.source) ?? backoff)
-      : earlier(backoff, tokens.refreshOf(planned.source))
-}
-
-function earlier(one: Due, other: Due | undefined): Due {
-  return other && other.at < one.at ? other : one
+  state.due = error instanceof FetchError ? (tokens.retryOf(planned.source) ?? backoff) : backoff
 }
 
 function readiness(states: ReadonlyMap<PlannedDelivery, State>, onReady: () => void): () => void {

@@ -15,8 +15,6 @@ export type TokenStore = {
   get(source: Source, signal: AbortSignal): Promise<HeldToken>
   /** When a source is worth asking again after a failure. */
   retryOf(source: Source): Due | undefined
-  /** When the token at hand is to be fetched again; undefined where there is none. */
-  refreshOf(source: Source): Due | undefined
 }
 
 /** What the store uses. */
@@ -90,6 +88,5 @@ export function createTokenStore(deps: TokenStoreDeps): TokenStore {
       return entry.inFlight
     },
     retryOf: (source) => entryOf(source).failed?.retry,
-    refreshOf: (source) => entryOf(source).held?.refresh,
   }
 }

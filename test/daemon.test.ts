@@ -15,6 +15,7 @@ import {
   fetchError,
   HOUR,
   hang,
+  loadedDice,
   MINUTE,
   ownIn,
   plannedSink,
@@ -201,24 +202,33 @@ test("a retry past half of the token's life gets a new one", async () => {
 })
 
 test("a sink that got an old token late is due by that token and not by a newer one", async () => {
-  const world = fakeWorld({ intervalMs: 10 * HOUR })
-  let slow = true
-  // Gets the first token just before its half and takes its time, while the other sink's retry fetches a new one.
+  const world = fakeWorld({ intervalMs: 10 * HOUR, timeoutMs: HOUR })
+  // Begins with the first token before its half and takes its time, while the other sink's retry fetches a new one.
   const late = fakeSink("late", world.clock, {
     deliver: async (sink, deliveries) => {
-      if (world.clock.now() < START + 6 * HOUR - 10 * SECOND) throw deliveryError()
-      if (slow) await world.clock.sleep(50 * SECOND)
-      slow = false
+      if (world.clock.now() < START + 6 * HOUR - 10 * MINUTE) throw deliveryError()
+      if (sink.held.size === 0) await world.clock.sleep(30 * MINUTE)
       return sink.accept(deliveries)
     },
   })
-  const failing = failingSink("failing", world, () => true)
-  startAll(world, [late, failing])
-  for (let i = 0; i < 20 * 12; i += 1) {
-    await world.clock.advance(5 * MINUTE)
-    for (const left of leftOf(late, world.clock.now())) expect(left).toBeGreaterThanOrEqual(HOUR - MINUTE)
+  startAll(world, [late, failingSink("failing", world, () => true)])
+  await world.clock.advance(6.5 * HOUR)
+  expect(leftOf(late, START)).toEqual([12 * HOUR])
+  expect(world.aws.calls).toHaveLength(2)
+  for (let i = 0; i < 10; i += 1) {
+    await world.clock.advance(HOUR)
+    expect(leftOf(late, world.clock.now())[0]).toBeGreaterThanOrEqual(HOUR)
   }
-  expect(late.held.size).toBe(1)
+})
+
+test("no attempt is spent on a failure that is only remembered", async () => {
+  const world = fakeWorld({ random: loadedDice([0, 0.5, 0.9]) })
+  world.aws.answer = async () => {
+    throw fetchError()
+  }
+  const { told } = startAll(world, [fakeSink("one", world.clock)])
+  await world.clock.advance(HOUR)
+  expect(told).toHaveLength(world.aws.calls.length)
 })
 
 test("while AWS is down every target keeps what it holds, and heals within minutes when AWS is back", async () => {

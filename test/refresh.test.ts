@@ -13,6 +13,7 @@ import {
   fetchError,
   HOUR,
   hang,
+  loadedDice,
   MINUTE,
   ownIn,
   plannedSink,
@@ -325,6 +326,17 @@ test("AWS that throttles is asked again, and not sooner than it is worth it", as
   expect(world.aws.calls.map(({ at }) => at - START)).toEqual([0, 500, 1500, 3500])
 })
 
+test("no retry is spent on a failure of AWS that is only remembered", async () => {
+  const world = fakeWorld({ random: loadedDice([0.9, 0]) })
+  world.aws.answer = async () => {
+    throw fetchError()
+  }
+  const { done, retries } = refreshWithin(world, [fakeSink("one", world.clock)], [registryAt(HOST)])
+  await world.clock.advance(MINUTE)
+  await done
+  expect(world.aws.calls).toHaveLength(retries.length / 2 + 1)
+})
+
 test("what needs a person is not repeated", async () => {
   const world = fakeWorld()
   const refused = fakeSink("refused", world.clock, {
@@ -360,4 +372,5 @@ test("a retry that is stopped keeps the error that it would have mended", async 
   await world.clock.advance(100)
   stop.abort(new Error("stopped"))
   expect(codesOf(await done)).toEqual(["unreachable"])
+  expect(failing.calls).toHaveLength(1)
 })

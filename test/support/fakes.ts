@@ -147,12 +147,27 @@ export function plannedSink(
   return { sink, origin: `--sink ${sink.type}`, optional, registries }
 }
 
+/** Dice that show these numbers in turn. */
+export function loadedDice(numbers: readonly number[]): () => number {
+  let throws = 0
+  return () => {
+    throws += 1
+    return numbers[(throws - 1) % numbers.length] ?? 0
+  }
+}
+
 /** A fake world around a plan: clock, AWS, tokens, and what `refresh` and `run` need of them. */
-export function fakeWorld(settings: { readonly lifetimeMs?: number; readonly intervalMs?: number } = {}) {
+export function fakeWorld(
+  settings: {
+    readonly lifetimeMs?: number
+    readonly intervalMs?: number
+    readonly timeoutMs?: number
+    readonly random?: () => number
+  } = {},
+) {
   const clock = fakeClock(START)
   const aws = fakeAws(clock, settings.lifetimeMs)
-  const random = () => 0
-  const timeoutMs = MINUTE
+  const { random = () => 0, timeoutMs = MINUTE } = settings
   const marginWins: number[] = []
   const tokens: TokenStore = createTokenStore({
     aws,
