@@ -46,6 +46,8 @@ export type Services = {
   readonly provided: readonly Provided[]
   /** The variables by which test/support/services.ts finds the services, or the reason of their absence. */
   readonly env: Readonly<Record<string, string>>
+  /** A folder for what tests leave behind; it goes when the services stop. */
+  readonly temporary: string
   /** Stops all of them and removes their data. */
   stop(): Promise<void>
 }
@@ -79,7 +81,7 @@ export async function startServices(signal: AbortSignal): Promise<Services> {
     return outcome
   }
   const provided = await Promise.all(services.map(provide))
-  return { provided, env, stop: ground.close }
+  return { provided, env, temporary: ground.temporary, stop: ground.close }
 }
 
 function unprovided(service: Service, error: unknown): Provided {

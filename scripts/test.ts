@@ -16,6 +16,9 @@ type Context = {
   services: Services | undefined
 }
 
+// A test may hang so that bun's own time limit for it never comes.
+const SILENCE_MS = 5 * 60_000
+
 const PASSED: Tally = { passed: 1, failed: 0, skipped: 0 }
 const FAILED: Tally = { passed: 0, failed: 1, skipped: 0 }
 
@@ -53,15 +56,25 @@ async function runTests(context: Context): Promise<Tally> {
     stdin: "ignore",
     stdout: "inherit",
     stderr: "pipe",
-    env: { ...testEnvironment(process.env), ...context.services?.env },
+    env: {
+      ...testEnvironment(process.env),
+      ...context.services?.env,
+      ...(context.services && { TMPDIR: context.services.temporary }),
+    },
     signal: context.signal,
   })
+  const silence = setTimeout(() => {
+    console.error(`bun test printed nothing for ${SILENCE_MS / 60_000} minutes and was ended`)
+    child.kill("SIGKILL")
+  }, SILENCE_MS)
   const decoder = new TextDecoder()
   let summary = ""
   for await (const chunk of child.stderr) {
+    silence.refresh()
     process.stderr.write(chunk)
     summary = (summary + decoder.decode(chunk, { stream: true })).slice(-8192)
   }
+  clearTimeout(silence)
   return readSummary(summary, await child.exited)
 }
 

@@ -31,6 +31,8 @@ export type Ground = {
   readonly signal: AbortSignal
   readonly cache: string
   readonly folder: string
+  /** For temporary files of servers and tests: TMPDIR may be a folder of ours alone. */
+  readonly temporary: string
   /** Undefined where we are not root: servers then run as we do. */
   readonly account: Account | undefined
   readonly tls: TlsFiles
@@ -51,12 +53,16 @@ export async function openGround(signal: AbortSignal): Promise<Ground> {
   const parent = account && !(await isReachableByAll(tmpdir())) ? "/tmp" : tmpdir()
   const folder = await mkdtemp(join(parent, "ecrelay-test-"))
   await chmod(folder, 0o755)
+  const temporary = join(folder, "tmp")
+  await mkdir(temporary)
+  await chmod(temporary, 0o1777)
   const watcher = startWatcher(folder)
   const servers: Watched[] = []
   return {
     signal,
     cache,
     folder,
+    temporary,
     account,
     tls: await writeTlsFiles(folder, account),
     async makeFolder(name) {

@@ -15,7 +15,12 @@ export async function startMariadb(ground: Ground) {
   const { program, share, family } = await provide(ground)
   const command = [
     ...program,
-    ...["--no-defaults", `--lc-messages-dir=${share}`, `--character-sets-dir=${join(share, "charsets")}`],
+    ...[
+      "--no-defaults",
+      `--tmpdir=${ground.temporary}`,
+      `--lc-messages-dir=${share}`,
+      `--character-sets-dir=${join(share, "charsets")}`,
+    ],
   ]
   return startMysqld(ground, {
     name: "mariadb",

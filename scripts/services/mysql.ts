@@ -11,7 +11,12 @@ export async function startMysql(ground: Ground) {
   const share = join(tree.root, "usr/share/mysql")
   const command = [
     ...tree.program("usr/sbin/mysqld"),
-    ...["--no-defaults", `--lc-messages-dir=${share}`, `--character-sets-dir=${join(share, "charsets")}`],
+    ...[
+      "--no-defaults",
+      `--tmpdir=${ground.temporary}`,
+      `--lc-messages-dir=${share}`,
+      `--character-sets-dir=${join(share, "charsets")}`,
+    ],
     ...[
       `--plugin-dir=${join(tree.root, "usr/lib/mysql/plugin")}`,
       "--secure-file-priv=",
