@@ -168,10 +168,10 @@ const MEANINGS: readonly Meaning[] = [
     hint: "try again; if it stays so, look for a program that keeps a transaction open on it",
   },
   {
-    codes: /^SQLITE_(READONLY|CANTOPEN)$/,
+    codes: /^(SQLITE_(READONLY|CANTOPEN)|EACCES|EPERM)$/,
     code: "permission-denied",
-    message: "the file, or the folder that holds it, cannot be written",
-    hint: "run ecrelay as Airflow's own user, on a file system that is not mounted read-only",
+    message: "the file, its folder or the server's socket cannot be opened for writing",
+    hint: "run ecrelay as Airflow's own user, or let its user write both (SQLite keeps a journal beside the file)",
   },
   {
     codes: /^SQLITE_(NOTADB|CORRUPT)$/,
@@ -187,7 +187,7 @@ const MEANINGS: readonly Meaning[] = [
   },
   {
     codes:
-      /^(E(CONN[A-Z]+|TIMEDOUT|PIPE|HOST[A-Z]+|NET[A-Z]+|NOENT|ACCES|PERM)|CONNECT_TIMEOUT|CONNECTION_[A-Z]+|PROTOCOL_CONNECTION_LOST|53300|57P0[1-5]|08...|ER_CON_COUNT_ERROR|ER_TOO_MANY_USER_CONNECTIONS|ER_SERVER_SHUTDOWN)$/,
+      /^(E(CONN[A-Z]+|TIMEDOUT|PIPE|HOST[A-Z]+|NET[A-Z]+|NOENT)|CONNECT_TIMEOUT|CONNECTION_[A-Z]+|PROTOCOL_CONNECTION_LOST|53300|57P0[1-5]|08...|ER_CON_COUNT_ERROR|ER_TOO_MANY_USER_CONNECTIONS|ER_SERVER_SHUTDOWN)$/,
     code: "unreachable",
     message: "the server does not answer",
     hint: "check host and port in the URL, that the server runs, and that it listens for this machine",

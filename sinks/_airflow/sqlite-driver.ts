@@ -5,7 +5,6 @@
 
 /** What both libraries have in common. A path that does not exist is created: see to that first. */
 export type SqliteDatabase = {
-  exec(sql: string): void
   prepare(sql: string): {
     /** Whether it returns rows; better-sqlite3 only. */
     readonly reader?: boolean

@@ -1,8 +1,6 @@
 // SQLite: the file that SQLAlchemy's `sqlite:////…` names. It must be there already; other writers are waited for.
 // The library is synchronous, so what it does cannot be interrupted, but neither does it wait for a network.
-import { constants } from "node:fs"
-import { access } from "node:fs/promises"
-import { dirname } from "node:path"
+import { stat } from "node:fs/promises"
 import type { DatabaseUrl } from "./database-url.ts"
 import { AirflowError } from "./error.ts"
 import type { Column, ResultRow, Session, Value } from "./session.ts"
@@ -17,9 +15,9 @@ export async function openSqlite(url: DatabaseUrl): Promise<Session> {
   await requireFile(file)
   const db = await openDatabase(file)
   try {
-    db.exec(`PRAGMA busy_timeout = ${BUSY_TIMEOUT_MS}`)
+    execute(db, `PRAGMA busy_timeout = ${BUSY_TIMEOUT_MS}`)
     // WAL's own default keeps the last commit in memory for a while; what we resolved must survive a power cut.
-    db.exec("PRAGMA synchronous = FULL")
+    execute(db, "PRAGMA synchronous = FULL")
     return sessionOf(db, readColumns(db))
   } catch (error) {
     db.close()
@@ -27,31 +25,26 @@ export async function openSqlite(url: DatabaseUrl): Promise<Session> {
   }
 }
 
-// Opening creates what is missing: a typing error in the URL must not leave an empty database behind.
+// Opening creates what is missing: a typing error in the URL must not leave an empty database behind. Whether the file
+// may be written, the first write tells.
 async function requireFile(file: string): Promise<void> {
   try {
-    await access(file, constants.R_OK | constants.W_OK)
-    await access(dirname(file), constants.W_OK)
+    await stat(file)
   } catch (cause) {
     const { code } = cause as NodeJS.ErrnoException
-    if (code === "ENOENT" || code === "ENOTDIR")
-      throw new AirflowError("there is no such file", {
-        code: "database-missing",
-        hint: "check the path (an absolute one takes four slashes: sqlite:////…), or run: airflow db migrate",
-        cause,
-      })
-    throw new AirflowError("the file, or the folder that holds it, cannot be written", {
-      code: "permission-denied",
-      hint: "run ecrelay as Airflow's own user, or let its user write both (SQLite keeps a journal beside the file)",
+    if (code !== "ENOENT" && code !== "ENOTDIR") throw cause
+    throw new AirflowError("there is no such file", {
+      code: "database-missing",
+      hint: "check the path (an absolute one takes four slashes: sqlite:////…), or run: airflow db migrate",
       cause,
     })
   }
 }
 
 function readColumns(db: SqliteDatabase): readonly Column[] {
-  const rows = db.prepare(`SELECT name, "notnull", dflt_value, pk FROM pragma_table_info('connection')`).all()
-  return (rows as { name: string; notnull: number; dflt_value: unknown; pk: number }[]).map((row) => ({
-    name: row.name,
+  const rows = execute(db, `SELECT name, "notnull", dflt_value, pk FROM pragma_table_info('connection')`)
+  return rows.map((row) => ({
+    name: String(row.name),
     required: row.notnull === 1 && row.dflt_value === null && row.pk === 0,
     // VARCHAR(500) is a word to SQLite, not a limit.
     maxCharacters: undefined,
@@ -59,14 +52,24 @@ function readColumns(db: SqliteDatabase): readonly Column[] {
   }))
 }
 
+// Always by a prepared statement: the errors of Deno's `exec` have no code.
+function execute(db: SqliteDatabase, text: string, values: readonly Value[] = []): readonly ResultRow[] {
+  const statement = db.prepare(text)
+  // better-sqlite3 gives rows only of what returns rows; node:sqlite makes no difference and has no such word.
+  if (statement.reader !== false) return statement.all(...values) as ResultRow[]
+  statement.run(...values)
+  return []
+}
+
+// After some errors SQLite has done so by itself, and says that there is nothing to roll back.
+function rollBack(db: SqliteDatabase): void {
+  try {
+    execute(db, "ROLLBACK")
+  } catch {}
+}
+
 function sessionOf(db: SqliteDatabase, columns: readonly Column[]): Session {
-  const query = async (text: string, values: readonly Value[] = []) => {
-    const statement = db.prepare(text)
-    // better-sqlite3 gives rows only of what returns rows; node:sqlite makes no difference and has no such word.
-    if (statement.reader !== false) return statement.all(...values) as ResultRow[]
-    statement.run(...values)
-    return []
-  }
+  const query = async (text: string, values?: readonly Value[]) => execute(db, text, values)
   return {
     dialect: "sqlite",
     table: '"connection"',
@@ -76,12 +79,12 @@ function sessionOf(db: SqliteDatabase, columns: readonly Column[]): Session {
     query,
     transaction: async (work) => {
       // IMMEDIATE: a lock taken at the first write may be refused when others have written since the first read.
-      db.exec("BEGIN IMMEDIATE")
+      execute(db, "BEGIN IMMEDIATE")
       try {
         await work({ query, ...writers(db) })
-        db.exec("COMMIT")
+        execute(db, "COMMIT")
       } catch (error) {
-        db.exec("ROLLBACK")
+        rollBack(db)
         throw error
       }
     },

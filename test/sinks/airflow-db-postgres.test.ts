@@ -1,10 +1,25 @@
 // The airflow-db sink on PostgreSQL and through PgBouncer in transaction mode: the shared contract on real servers, and
 // what is special about them.
+import { expect, test } from "bun:test"
+import { fileURLToPath } from "node:url"
 import kind from "../../sinks/airflow-db.ts"
-import { openRig, otherKey } from "../support/airflow-db.ts"
+import {
+  type Airflow,
+  CONN_ID,
+  deliver,
+  errorOf,
+  fresh,
+  openAirflow,
+  openRig,
+  otherKey,
+  outcomesOf,
+} from "../support/airflow-db.ts"
+import { fernetKey } from "../support/airflow-rows.ts"
 import { describeWithService } from "../support/services.ts"
 import { testSink } from "../support/sink-suite.ts"
+import { makeSink, REGISTRY, testDeps } from "../support/sinks.ts"
 
+const PROGRAM = fileURLToPath(new URL("../support/deliver-many.ts", import.meta.url))
 const file = import.meta.resolve("../../sinks/airflow-db.ts")
 
 for (const place of ["postgres", "pgbouncer"] as const)
@@ -29,3 +44,80 @@ for (const place of ["postgres", "pgbouncer"] as const)
         }),
     })
   })
+
+describeWithService("postgres", "postgres", ({ url: admin, socket }) => {
+  // Airflow's table in a schema of its own, and a decoy where a careless statement would look.
+  async function openSchema(place: "postgres" | "pgbouncer"): Promise<Airflow> {
+    const airflow = await openAirflow(place)
+    await airflow.run('CREATE SCHEMA "Air flow"')
+    await airflow.run('CREATE TABLE "Air flow".connection (LIKE connection INCLUDING ALL)')
+    return airflow
+  }
+
+  async function inSchema({ run }: Airflow): Promise<readonly unknown[]> {
+    return (await run('SELECT host FROM "Air flow".connection')).map(({ host }) => host)
+  }
+
+  for (const place of ["postgres", "pgbouncer"] as const)
+    describeWithService(place, place, () => {
+      test(`writes into the schema that the URL's search_path names, ${place}`, async () => {
+        await using airflow = await openSchema(place)
+        const options = encodeURIComponent('-csearch_path="Air\\ flow",public')
+        const sink = airflow.sink({ url: `${airflow.url}?options=${options}` })
+        expect(await outcomesOf(deliver(sink, fresh()))).toEqual(["delivered"])
+        expect(await outcomesOf(deliver(sink, fresh()))).toEqual(["delivered"])
+        expect(await inSchema(airflow)).toEqual([REGISTRY.host])
+        expect(await airflow.rows()).toEqual([])
+      })
+
+      test(`writes into Airflow's sql_alchemy_schema, ${place}`, async () => {
+        await using airflow = await openSchema(place)
+        const env = {
+          AIRFLOW__DATABASE__SQL_ALCHEMY_CONN: airflow.url,
+          AIRFLOW__DATABASE__SQL_ALCHEMY_SCHEMA: "Air flow",
+          AIRFLOW__CORE__FERNET_KEY: fernetKey,
+        }
+        const sink = makeSink(kind, { conn_id: CONN_ID }, testDeps({ env }))
+        expect(await outcomesOf(deliver(sink, fresh()))).toEqual(["delivered"])
+        expect(await inSchema(airflow)).toEqual([REGISTRY.host])
+        expect(await airflow.rows()).toEqual([])
+      })
+    })
+
+  test("goes on to the next host where the first does not answer", async () => {
+    await using airflow = await openAirflow("postgres")
+    const { host, pathname } = new URL(airflow.url)
+    const login = new URL(admin)
+    const url = (hosts: string) => `postgresql://${login.username}:${login.password}@${pathname}?${hosts}`
+    const both = `host=127.0.0.1:1&host=${host}`
+    expect(await outcomesOf(deliver(airflow.sink({ url: url(both) }), fresh()))).toEqual(["delivered"])
+    await airflow.run(`ALTER DATABASE ${pathname.slice(1)} SET default_transaction_read_only = on`)
+    const standby = `${both}&target_session_attrs=read-write`
+    const error = await errorOf(deliver(airflow.sink({ url: url(standby) }), fresh()))
+    expect(error).toMatchObject({ code: "read-only" })
+    // Without that option it is the first write that finds out, and it may pass.
+    const late = await errorOf(deliver(airflow.sink({ url: url(both) }), fresh()))
+    expect(late).toMatchObject({ code: "read-only", retryable: true })
+  })
+
+  test("connects through the unix socket that the URL names", async () => {
+    await using airflow = await openAirflow("postgres")
+    const { port, pathname } = new URL(airflow.url)
+    const folder = encodeURIComponent(socket)
+    const url = `postgresql://airflow:airflow@${pathname}?host=${folder}&port=${port}`
+    expect(await outcomesOf(deliver(airflow.sink({ url }), fresh()))).toEqual(["delivered"])
+  })
+
+  test("is not led astray by variables for libpq", async () => {
+    await using airflow = await openAirflow("postgres")
+    const env = {
+      ...process.env,
+      PGHOST: "127.0.0.9",
+      PGPORT: "1",
+      PGPASSWORD: "wrong",
+      PGDATABASE: "nowhere",
+    }
+    const child = Bun.spawnSync([process.execPath, PROGRAM, JSON.stringify(airflow.options())], { env })
+    expect(child.stdout.toString()).toBe("delivering\n1 delivered\n")
+  })
+})

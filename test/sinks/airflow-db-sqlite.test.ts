@@ -1,35 +1,58 @@
 // The airflow-db sink on SQLite: the shared contract on a real file, and what is special about files.
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs"
+import { expect, test } from "bun:test"
+import { chmodSync, existsSync, mkdtempSync, rmSync, writeFileSync } from "node:fs"
 import { tmpdir } from "node:os"
-import { join } from "node:path"
+import { dirname, join } from "node:path"
+import { fileURLToPath } from "node:url"
 import kind from "../../sinks/airflow-db.ts"
-import { openAirflow, openRig } from "../support/airflow-db.ts"
+import { Secret } from "../../src/credential.ts"
+import {
+  CONN_ID,
+  deliver,
+  errorOf,
+  fresh,
+  openAirflow,
+  openRig,
+  otherKey,
+  outcomesOf,
+} from "../support/airflow-db.ts"
+import { fernetKey } from "../support/airflow-rows.ts"
 import { type SinkRig, testSink } from "../support/sink-suite.ts"
+import { makeSink, testDeps } from "../support/sinks.ts"
+
+const ROOT = fileURLToPath(new URL("../..", import.meta.url))
+const PROGRAM = join(ROOT, "test/support/deliver-many.ts")
 
 // In a process of its own, as another program would: one process does not lock itself out.
-async function lockFile(file: string): Promise<() => Promise<void>> {
+async function lockFile(file: string): Promise<AsyncDisposable> {
   const script = `
     const Sqlite = require("better-sqlite3")
     globalThis.db = new Sqlite(process.argv[1])
     db.exec("BEGIN EXCLUSIVE")
     console.log("locked")
     setInterval(() => {}, 1000)`
-  const child = Bun.spawn([process.execPath, "-e", script, file], { stdout: "pipe", cwd: import.meta.dir })
+  const child = Bun.spawn([process.execPath, "-e", script, file], {
+    stdout: "pipe",
+    stderr: "ignore",
+    cwd: import.meta.dir,
+  })
   await child.stdout.getReader().read()
-  return async () => {
-    child.kill()
-    await child.exited
+  return {
+    async [Symbol.asyncDispose]() {
+      child.kill()
+      await child.exited
+    },
   }
 }
 
 async function openSqliteRig(): Promise<SinkRig> {
   const folder = mkdtempSync(join(tmpdir(), "airflow-db-"))
-  const closers: (() => Promise<unknown>)[] = []
+  const opened = new AsyncDisposableStack()
   return openRig("sqlite", {
     unreachable: async () => {
       const other = await openAirflow("sqlite")
-      closers.push(await lockFile(other.url.replace("sqlite:///", "")))
-      closers.push(async () => other[Symbol.asyncDispose]())
+      opened.use(other)
+      opened.use(await lockFile(other.url.replace("sqlite:///", "")))
       return { options: other.options() }
     },
     refused: async (airflow) => {
@@ -38,7 +61,7 @@ async function openSqliteRig(): Promise<SinkRig> {
       return { options: airflow.options({ url: `sqlite:///${file}` }) }
     },
     close: async () => {
-      for (const close of closers) await close()
+      await opened.disposeAsync()
       rmSync(folder, { recursive: true })
     },
   })
@@ -49,4 +72,110 @@ testSink({
   file: import.meta.resolve("../../sinks/airflow-db.ts"),
   place: "SQLite",
   open: openSqliteRig,
+})
+
+test("creates no file where the URL names one that is not there", async () => {
+  await using airflow = await openAirflow("sqlite")
+  for (const file of [`${airflow.url}x`, airflow.url.replace(/[^/]*$/, "nowhere/airflow.db")]) {
+    const error = await errorOf(deliver(airflow.sink({ url: file }), fresh()))
+    expect(error).toMatchObject({ code: "database-missing", retryable: false })
+    expect(error.hint).toContain("four slashes")
+    expect(existsSync(file.replace("sqlite:///", ""))).toBe(false)
+  }
+})
+
+const asNobody = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"]
+const maySwitch = process.getuid?.() === 0 && Bun.which("setpriv") !== null
+if (!maySwitch)
+  console.info("skipped: who may not write the file: needs root and setpriv to become somebody else")
+
+test.skipIf(!maySwitch)("says so where the file may not be written", async () => {
+  await using airflow = await openAirflow("sqlite")
+  chmodSync(dirname(airflow.url.replace("sqlite:///", "")), 0o755)
+  const argv = [...asNobody, process.execPath, PROGRAM, JSON.stringify(airflow.options())]
+  const child = Bun.spawnSync(argv, { env: { HOME: "/nonexistent", TMPDIR: tmpdir() } })
+  expect(child.stdout.toString()).toContain("failed: permission-denied, for good")
+  expect(await airflow.rows()).toEqual([])
+})
+
+test.each(["delete", "wal"])("delivers durably in journal mode %s, without changing it", async (mode) => {
+  await using airflow = await openAirflow("sqlite")
+  await airflow.run(`PRAGMA journal_mode = ${mode}`)
+  const credential = fresh()
+  expect(await outcomesOf(deliver(airflow.sink(), credential))).toEqual(["delivered"])
+  expect(await airflow.login(CONN_ID)).toMatchObject({ password: credential.password.reveal() })
+  expect(await airflow.run("PRAGMA journal_mode")).toEqual([{ journal_mode: mode }])
+})
+
+// Without --allow-ffi Deno loads no native library, as a machine with an old libc or without a temporary folder.
+test("delivers by the runtime's own SQLite where the native part cannot be loaded", async () => {
+  await using airflow = await openAirflow("sqlite", "2.7")
+  const folder = join(airflow.url.replace("sqlite:///", ""), "..")
+  const deno = join(ROOT, "node_modules/.bin/deno")
+  const may = ["--quiet", "--no-prompt", `--allow-read=${folder},${ROOT}`, `--allow-write=${folder}`]
+  const run = (file: string) =>
+    Bun.spawnSync([deno, "run", ...may, PROGRAM, JSON.stringify(airflow.options({ url: file })), "600"], {
+      cwd: ROOT,
+    })
+  const child = run(airflow.url)
+  expect([child.stdout.toString(), child.stderr.toString()]).toEqual(["delivering\n600 delivered\n", ""])
+  expect(await airflow.rows()).toHaveLength(600)
+  expect(await airflow.login("ecr_000000000599_eu-west-1")).toMatchObject({
+    host: "000000000599.dkr.ecr.eu-west-1.amazonaws.com",
+  })
+  const again = run(airflow.url)
+  expect(again.stdout.toString()).toContain("600 delivered")
+  expect(run(`${airflow.url}x`).stdout.toString()).toContain("failed: database-missing, for good")
+  await using _locked = await lockFile(airflow.url.replace("sqlite:///", ""))
+  expect(run(airflow.url).stdout.toString()).toContain("failed: locked, for now")
+}, 30_000)
+
+test("finds database and key where Airflow finds them", async () => {
+  await using airflow = await openAirflow("sqlite", "2.11")
+  const home = join(airflow.url.replace("sqlite:///", ""), "..")
+  writeFileSync(
+    join(home, "airflow.cfg"),
+    `[core]\nfernet_key = ${fernetKey}\n[database]\nsql_alchemy_conn = ${airflow.url}\n`,
+  )
+  const sink = makeSink(kind, { conn_id: CONN_ID }, testDeps({ env: { AIRFLOW_HOME: home } }))
+  const credential = fresh()
+  expect(await outcomesOf(deliver(sink, credential))).toEqual(["delivered"])
+  expect(await airflow.login(CONN_ID)).toMatchObject({ password: credential.password.reveal() })
+  const nowhere = makeSink(kind, { conn_id: CONN_ID }, testDeps({ env: { AIRFLOW_HOME: `${home}/nowhere` } }))
+  const error = await errorOf(deliver(nowhere, credential))
+  expect(error).toMatchObject({
+    code: "airflow-config-missing",
+    target: "Airflow's database",
+    retryable: false,
+  })
+  expect(error.hint).toContain("url")
+})
+
+test("resolves references anew at every delivery", async () => {
+  await using first = await openAirflow("sqlite")
+  await using second = await openAirflow("sqlite")
+  const world = new Map([
+    ["env:URL", first.url],
+    ["env:KEY", fernetKey],
+  ])
+  const secret = async (reference: string) => {
+    const text = world.get(reference)
+    if (text === undefined) throw new Error("the variable URL is not set")
+    return new Secret(text)
+  }
+  const sink = makeSink(
+    kind,
+    { conn_id: CONN_ID, url: "env:URL", fernet_key: "env:KEY" },
+    testDeps({ secret }),
+  )
+  await deliver(sink, fresh())
+  world.set("env:URL", second.url).set("env:KEY", otherKey)
+  const credential = fresh()
+  await deliver(sink, credential)
+  expect(await first.login(CONN_ID)).not.toMatchObject({ password: credential.password.reveal() })
+  expect(await second.login(CONN_ID, otherKey)).toMatchObject({ password: credential.password.reveal() })
+  world.delete("env:URL")
+  const error = await errorOf(deliver(sink, credential))
+  expect(error).toMatchObject({ code: "reference-unresolved", target: "env:URL" })
+  expect(error.message).toBe("env:URL: url: the variable URL is not set")
 })
