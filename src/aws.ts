@@ -57,11 +57,8 @@ export function defaultRegion(env: Environment, profileKeys: ProfileKeys | undef
 }
 
 /** The endpoint that environment or profile give for a service, in the order of AWS's SDKs. */
-function configuredEndpoint(
-  { env, profileKeys }: AwsSettings,
-  service: AwsService,
-): string | undefined {
-  if (isTrue(env.AWS_IGNORE_CONFIGURED_ENDPOINT_URLS ?? profileKeys.ignore_configured_endpoint_urls))
+function configuredEndpoint({ env, profileKeys }: AwsSettings, service: AwsService): string | undefined {
+  if (isTrue(env.AWS_IGNORE_CONFIGURED_ENDPOINT_URLS || profileKeys.ignore_configured_endpoint_urls))
     return undefined
   return (
     env[`AWS_ENDPOINT_URL_${service.toUpperCase()}`] ||
@@ -80,10 +77,10 @@ export function clientConfig(settings: AwsSettings, service: AwsService, endpoin
     region,
     requestHandler,
     ...(endpoint ? { endpoint } : {}),
-    maxAttempts: Number(env.AWS_MAX_ATTEMPTS ?? profileKeys.max_attempts) || 3,
-    retryMode: env.AWS_RETRY_MODE ?? profileKeys.retry_mode ?? "standard",
-    useFipsEndpoint: isTrue(env.AWS_USE_FIPS_ENDPOINT ?? profileKeys.use_fips_endpoint),
-    useDualstackEndpoint: isTrue(env.AWS_USE_DUALSTACK_ENDPOINT ?? profileKeys.use_dualstack_endpoint),
+    maxAttempts: Number(env.AWS_MAX_ATTEMPTS || profileKeys.max_attempts) || 3,
+    retryMode: env.AWS_RETRY_MODE || profileKeys.retry_mode || "standard",
+    useFipsEndpoint: isTrue(env.AWS_USE_FIPS_ENDPOINT || profileKeys.use_fips_endpoint),
+    useDualstackEndpoint: isTrue(env.AWS_USE_DUALSTACK_ENDPOINT || profileKeys.use_dualstack_endpoint),
   }
 }
 

@@ -25,11 +25,9 @@ export async function assumeRole(
     ...(externalId ? { ExternalId: externalId } : {}),
   })
   const { Credentials } = await client(base, settings).send(command, { abortSignal: signal })
-  return {
-    accessKeyId: Credentials?.AccessKeyId ?? "",
-    secretAccessKey: Credentials?.SecretAccessKey ?? "",
-    ...(Credentials?.SessionToken ? { sessionToken: Credentials.SessionToken } : {}),
-  }
+  const { AccessKeyId: accessKeyId, SecretAccessKey: secretAccessKey, SessionToken } = Credentials ?? {}
+  if (!accessKeyId || !secretAccessKey) throw new Error("STS answered without keys")
+  return { accessKeyId, secretAccessKey, ...(SessionToken ? { sessionToken: SessionToken } : {}) }
 }
 
 /** The account id of the caller. Needs no permission. Rejects with the SDK's own error. */
@@ -41,5 +39,6 @@ export async function callerAccount(
   const { Account } = await client(credentials, settings).send(new GetCallerIdentityCommand({}), {
     abortSignal: signal,
   })
-  return Account ?? ""
+  if (!Account) throw new Error("STS answered without an account")
+  return Account
 }

@@ -1,175 +1,308 @@
-// AWS as the program asks it: the real SDK over real sockets against the local stand-in, one process, many identities.
-import { afterAll, beforeAll, expect, test } from "bun:test"
-import { readFile, writeFile } from "node:fs/promises"
-import { join } from "node:path"
+// The call to AWS: the real SDK over a real socket against the local stand-in, and what its failures come to.
+import { afterAll, beforeEach, expect, test } from "bun:test"
+import { createServer } from "node:net"
 import { DEMO_IDENTITY, type Identity, type StandIn, startAws } from "../scripts/aws.ts"
-import { createAws } from "../src/ecr.ts"
+import { createAuthority } from "../scripts/services/certificate.ts"
+import { systemClock } from "../src/clock.ts"
+import { expiryOf } from "../src/credential.ts"
 import { FetchError } from "../src/errors.ts"
+import { deliveriesOf } from "../src/plan.ts"
 import type { Principal } from "../src/principal.ts"
+import { refresh } from "../src/refresh.ts"
 import type { Source } from "../src/source.ts"
-import { ecrelay, standInEnvironment, temporaryFolder } from "./support/binary.ts"
+import { createTokenStore } from "../src/tokens.ts"
+import { homeWith, keysOf, withAws } from "./support/aws-environment.ts"
+import { fakeSink, HOUR, MINUTE, ownIn, planOf, registryAt } from "./support/fakes.ts"
+import { secretForms, textOf } from "./support/secrets.ts"
 
-const OTHER: Identity = { accessKeyId: "AKIAOTHER", secretAccessKey: "of-the-other", account: "999999999999" }
-let aws: StandIn
-let home: string
+const OTHER: Identity = {
+  accessKeyId: "AKIDOTHER",
+  secretAccessKey: "another-secret-key",
+  account: "222222222222",
+}
+const never = new AbortController().signal
 
-beforeAll(async () => {
-  aws = startAws({ identities: [DEMO_IDENTITY, OTHER] })
-  home = await temporaryFolder()
-  await writeFile(
-    join(home, "credentials"),
-    `[other]\naws_access_key_id = ${OTHER.accessKeyId}\naws_secret_access_key = ${OTHER.secretAccessKey}\n`,
-  )
-  await writeFile(
-    join(home, "config"),
-    `[profile other]\nregion = ap-south-1\n[profile regional]\nregion = eu-north-1\nendpoint_url = ${aws.url}\n`,
-  )
+let standIn: StandIn = startAws({ identities: [DEMO_IDENTITY, OTHER] })
+beforeEach(async () => {
+  await standIn.stop()
+  standIn = startAws({ identities: [DEMO_IDENTITY, OTHER] })
 })
-afterAll(() => aws.stop())
+afterAll(() => standIn.stop())
 
-function environment(more: Record<string, string> = {}): Record<string, string> {
-  return {
-    HOME: home,
-    AWS_CONFIG_FILE: join(home, "config"),
-    AWS_SHARED_CREDENTIALS_FILE: join(home, "credentials"),
-    ...standInEnvironment(aws.url),
-    ...more,
-  }
+const sourceIn = (region: string, principal: Principal = {}): Source => ({
+  service: "ecr",
+  region,
+  principal,
+})
+const here = () => ({ ...keysOf(), AWS_ENDPOINT_URL: standIn.url })
+
+function failureOf(variables: Record<string, string>, source = sourceIn("eu-west-1"), signal = never) {
+  return withAws(variables, (aws) =>
+    aws.fetchToken(source, signal).then(
+      () => {
+        throw new Error("it was expected to fail")
+      },
+      (error: unknown) => {
+        if (!(error instanceof FetchError)) throw error
+        return error
+      },
+    ),
+  )
 }
 
-function source(principal: Principal = {}, region = "eu-west-1"): Source {
-  return { service: "ecr", region, principal }
-}
-
-const calm = () => AbortSignal.timeout(10_000)
-const tokenCalls = () => aws.calls.filter(({ operation }) => operation === "GetAuthorizationToken")
-
-test("decodes what AWS answers, and says whose registry it is", async () => {
-  const token = await createAws({ env: environment(), fetch }).fetchToken(source(), calm())
-  expect(token).toMatchObject({ userName: "AWS", account: DEMO_IDENTITY.account })
-  expect(token.expiresAt - Date.now()).toBeWithin(11.9 * 3_600_000, 12.1 * 3_600_000)
-  expect(token.password.reveal().length).toBeGreaterThan(2000)
+test("a token is decoded: user name, password, expiry and the caller's own account with its leading zero", async () => {
+  const token = await withAws(here(), (aws) => aws.fetchToken(sourceIn("eu-west-1"), never))
+  expect(token).toMatchObject({ userName: "AWS", account: "012345678901" })
+  expect(expiryOf(token.password.reveal())).toBe(token.expiresAt)
+  expect(Math.abs(token.expiresAt - Date.now() - 12 * HOUR)).toBeLessThan(MINUTE)
+  expect(standIn.calls).toMatchObject([
+    { operation: "GetAuthorizationToken", region: "eu-west-1", account: "012345678901" },
+  ])
 })
 
-test("asks with the identity of the role, and its external id", async () => {
-  const asker = createAws({ env: environment(), fetch })
-  const role = { roleArn: "arn:aws:iam::222222222222:role/external-secret" }
-  expect(await asker.fetchToken(source({ ...role, externalId: "secret" }), calm())).toMatchObject({
-    account: "222222222222",
-  })
-  expect(await asker.fetchAccount(source({ ...role, externalId: "secret" }), calm())).toBe("222222222222")
-  const refused = await asker
-    .fetchToken(source({ ...role, externalId: "wrong" }), calm())
-    .catch((error) => error)
-  expect(refused).toBeInstanceOf(FetchError)
-  expect(refused).toMatchObject({ code: "access-denied", retryable: false })
+test("ECR Public answers from us-east-1, and has no account", async () => {
+  const source: Source = { service: "ecr-public", region: "us-east-1", principal: {} }
+  const token = await withAws(here(), (aws) => aws.fetchToken(source, never))
+  expect(token).toMatchObject({ userName: "AWS", account: undefined })
+  expect(standIn.calls).toMatchObject([{ operation: "ecr-public", region: "us-east-1" }])
 })
 
-test("survives throttling, and an answer without a token is worth another try", async () => {
-  const asker = createAws({ env: environment(), fetch })
-  aws.fail("GetAuthorizationToken", {
-    kind: "error",
-    status: 400,
-    type: "ThrottlingException",
-    message: "Rate exceeded",
+test("the account behind an identity is told by STS", async () => {
+  expect(
+    await withAws({ ...keysOf(OTHER), AWS_ENDPOINT_URL: standIn.url }, (aws) =>
+      aws.fetchAccount(sourceIn("eu-west-1"), never),
+    ),
+  ).toBe("222222222222")
+  expect(standIn.calls.map(({ operation }) => operation)).toEqual(["GetCallerIdentity"])
+})
+
+test("six registries in three sinks from two regions are two calls", async () => {
+  await withAws(here(), async (aws) => {
+    const tokens = createTokenStore({
+      aws,
+      clock: systemClock,
+      random: () => 0,
+      intervalMs: undefined,
+      timeoutMs: MINUTE,
+    })
+    const registries = [
+      ownIn("eu-west-1"),
+      registryAt("111111111111.dkr.ecr.eu-west-1.amazonaws.com"),
+      registryAt("222222222222.dkr.ecr-fips.eu-west-1.amazonaws.com"),
+      ownIn("us-east-1"),
+      registryAt("111111111111.dkr.ecr.us-east-1.amazonaws.com"),
+      registryAt("111111111111.dkr-ecr.us-east-1.on.aws"),
+    ]
+    const sinks = ["one", "two", "three"].map((name) => fakeSink(name, systemClock))
+    const plan = planOf(sinks, registries)
+    const deps = { plan, tokens, clock: systemClock, random: () => 0, timeoutMs: MINUTE, accounts: new Map() }
+    const outcomes = await refresh(deliveriesOf(plan), deps, never)
+    expect(outcomes.map(({ outcome }) => outcome)).toEqual(Array(18).fill("delivered"))
   })
-  expect(await asker.fetchToken(source(), calm())).toMatchObject({ userName: "AWS" })
-  aws.fail("GetAuthorizationToken", { kind: "error", status: 500, type: "ServerException", message: "sorry" })
-  expect(await asker.fetchToken(source(), calm())).toMatchObject({ userName: "AWS" })
-  aws.fail("GetAuthorizationToken", { kind: "empty" })
-  expect(await asker.fetchToken(source(), calm()).catch((error) => error)).toMatchObject({
-    code: "no-token",
+  expect(standIn.calls.map(({ operation, region }) => `${operation} ${region}`).sort()).toEqual([
+    "GetAuthorizationToken eu-west-1",
+    "GetAuthorizationToken us-east-1",
+  ])
+})
+
+test("every call is signed for the source's own region, whatever AWS_REGION says", async () => {
+  await withAws({ ...here(), AWS_REGION: "sa-east-1" }, async (aws) => {
+    for (const region of ["eu-west-1", "cn-north-1", "us-gov-west-1"])
+      await aws.fetchToken(sourceIn(region), never)
+  })
+  expect(standIn.calls.map(({ region }) => region)).toEqual(["eu-west-1", "cn-north-1", "us-gov-west-1"])
+})
+
+test("keys that change between two calls are seen by the second", async () => {
+  const accounts: (string | undefined)[] = []
+  for (const identity of [DEMO_IDENTITY, OTHER])
+    accounts.push(
+      await withAws(
+        { ...keysOf(identity), AWS_ENDPOINT_URL: standIn.url },
+        async (aws) => (await aws.fetchToken(sourceIn("eu-west-1"), never)).account,
+      ),
+    )
+  expect(accounts).toEqual(["012345678901", "222222222222"])
+})
+
+test("the SDK repeats within a call what AWS throttles", async () => {
+  standIn.fail(
+    "GetAuthorizationToken",
+    { kind: "error", status: 400, type: "ThrottlingException", message: "Rate exceeded" },
+    2,
+  )
+  await withAws({ ...here(), AWS_MAX_ATTEMPTS: "3" }, (aws) => aws.fetchToken(sourceIn("eu-west-1"), never))
+  expect(standIn.calls).toHaveLength(3)
+})
+
+test("AWS_MAX_ATTEMPTS is honoured", async () => {
+  standIn.fail(
+    "GetAuthorizationToken",
+    { kind: "error", status: 500, type: "ServerException", message: "no" },
+    9,
+  )
+  await failureOf({ ...here(), AWS_MAX_ATTEMPTS: "2" })
+  expect(standIn.calls).toHaveLength(2)
+})
+
+test.each([
+  ["ThrottlingException", 400, "throttled", true, "slow down"],
+  ["ServerException", 500, "aws", true, "AWS gave no token"],
+  ["ServiceUnavailable", 503, "aws", true, "AWS gave no token"],
+  ["AccessDeniedException", 400, "access-denied", false, "refused access"],
+  ["UnrecognizedClientException", 403, "credentials-invalid", false, "does not know this access key"],
+  ["ExpiredTokenException", 403, "credentials-expired", false, "have expired"],
+  ["InvalidSignatureException", 403, "signature", false, "did not accept the signature"],
+  ["SomethingNewException", 400, "aws", false, "AWS gave no token"],
+] as const)("%s (%d) is %s, retryable %p", async (type, status, code, retryable, text) => {
+  standIn.fail("GetAuthorizationToken", { kind: "error", status, type, message: "What AWS itself says." }, 9)
+  const error = await failureOf(here())
+  expect(error).toMatchObject({ code, retryable, principal: "default credentials", registry: "eu-west-1" })
+  expect(error.message).toStartWith("eu-west-1: ")
+  expect(error.message).toContain(text)
+  expect(error.message).toContain("What AWS itself says.")
+  if (code !== "aws") expect(error.hint).toBeTruthy()
+})
+
+test("a wrong secret is about the key, and says nothing of it", async () => {
+  const error = await failureOf({ ...here(), AWS_SECRET_ACCESS_KEY: "wrong-secret-access-key" })
+  expect(error).toMatchObject({ code: "signature", retryable: false })
+  for (const form of secretForms("wrong-secret-access-key"))
+    expect(`${error.message} ${error.hint}`).not.toContain(form)
+})
+
+test("a wrong key id is a key that AWS does not know", async () => {
+  expect(await failureOf({ ...here(), AWS_ACCESS_KEY_ID: "AKIDNOBODY" })).toMatchObject({
+    code: "credentials-invalid",
+    retryable: false,
+  })
+})
+
+test("no credentials at all is said with the ways to give some, and nothing is written to the terminal", async () => {
+  const error = await failureOf({ AWS_ENDPOINT_URL: standIn.url })
+  expect(error).toMatchObject({ code: "no-credentials", retryable: false })
+  expect(error.message).toStartWith("eu-west-1: no AWS credentials found")
+  expect(error.hint).toContain("AWS_ACCESS_KEY_ID")
+})
+
+test("an empty answer is no token, and may be one the next time", async () => {
+  standIn.fail("GetAuthorizationToken", { kind: "empty" })
+  const error = await failureOf(here())
+  expect(error).toMatchObject({ code: "no-token", retryable: true })
+})
+
+test("an endpoint that is no ECR is no token either", async () => {
+  const server = Bun.serve({
+    port: 0,
+    hostname: "127.0.0.1",
+    fetch: () => new Response("<html>Welcome</html>"),
+  })
+  const error = await failureOf({ ...keysOf(), AWS_ENDPOINT_URL: `http://127.0.0.1:${server.port}` })
+  await server.stop(true)
+  expect(error.message).toStartWith("eu-west-1: ")
+  expect(error.message).not.toContain("Welcome")
+})
+
+test.each([
+  ['{"authorizationData":[{"authorizationToken":"QVdTOnA=","expiresAt":"soon"}]}'],
+  ['{"authorizationData":[{"authorizationToken":"QVdTOnA="}]}'],
+  ['{"authorizationData":[{"authorizationToken":"not base64 at all","expiresAt":1790000000}]}'],
+  ['{"authorizationData":[{"authorizationToken":"QVdT","expiresAt":1790000000}]}'],
+  ['{"authorizationData":null}'],
+  ["{}"],
+])("the answer %s is refused", async (body) => {
+  const server = Bun.serve({ port: 0, hostname: "127.0.0.1", fetch: () => new Response(body) })
+  const error = await failureOf({ ...keysOf(), AWS_ENDPOINT_URL: `http://127.0.0.1:${server.port}` })
+  await server.stop(true)
+  expect(error).toBeInstanceOf(FetchError)
+})
+
+test("an AWS that hangs is given up as soon as time is over", async () => {
+  standIn.fail("GetAuthorizationToken", { kind: "hang" })
+  const error = await failureOf(here(), sourceIn("eu-west-1"), AbortSignal.timeout(50))
+  expect(error).toMatchObject({
+    code: "timeout",
+    retryable: true,
+    message: "eu-west-1: no answer from AWS in time",
+  })
+})
+
+test("a process that is stopped says so, and not that AWS was slow", async () => {
+  standIn.fail("GetAuthorizationToken", { kind: "hang" })
+  const stop = new AbortController()
+  const failing = failureOf(here(), sourceIn("eu-west-1"), stop.signal)
+  setTimeout(() => stop.abort(new Error("stopped by SIGTERM")), 20)
+  expect(await failing).toMatchObject({ code: "stopped", retryable: false })
+})
+
+test("a search for credentials that hangs is given up too, though the SDK takes no signal for it", async () => {
+  const HOME = await homeWith({ config: "[profile stuck]\ncredential_process = sleep 5\n" })
+  const error = await failureOf(
+    { HOME, AWS_ENDPOINT_URL: standIn.url },
+    sourceIn("eu-west-1", { profile: "stuck" }),
+    AbortSignal.timeout(50),
+  )
+  expect(error).toMatchObject({ code: "timeout", principal: "profile stuck" })
+})
+
+test("a port where nobody listens is AWS that cannot be reached, and worth another try", async () => {
+  const error = await failureOf({ ...keysOf(), AWS_ENDPOINT_URL: "http://127.0.0.1:1" })
+  expect(error).toMatchObject({ code: "unreachable", retryable: true })
+  expect(error.hint).toContain("HTTPS_PROXY")
+})
+
+test("a name that does not resolve is AWS that cannot be reached", async () => {
+  expect(await failureOf({ ...keysOf(), AWS_ENDPOINT_URL: "http://ecr.invalid" })).toMatchObject({
+    code: "unreachable",
     retryable: true,
   })
 })
 
-test("gives up on silence when the time is over", async () => {
-  aws.fail("GetAuthorizationToken", { kind: "hang" })
-  const failure = await createAws({ env: environment(), fetch })
-    .fetchToken(source(), AbortSignal.timeout(200))
-    .catch((error) => error)
-  expect(failure).toMatchObject({ code: "timeout", retryable: true })
+test("a connection that is closed in the midst is worth another try", async () => {
+  const server = createServer((socket) => socket.once("data", () => socket.destroy()))
+  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve))
+  const { port } = server.address() as { port: number }
+  const error = await failureOf({ ...keysOf(), AWS_ENDPOINT_URL: `http://127.0.0.1:${port}` })
+  server.close()
+  expect(error).toMatchObject({ code: "unreachable", retryable: true })
 })
 
-test("one call serves every registry and sink of an identity and region, and identities share none", async () => {
-  const before = tokenCalls().length
-  const folder = await temporaryFolder()
-  const config = join(folder, "config.toml")
-  const registry = (account: string, region: string, more = "") =>
-    `[[registry]]\nhost = "${account}.dkr.ecr.${region}.amazonaws.com"\n${more}`
-  await writeFile(
-    config,
-    [
-      registry("111111111111", "eu-west-1"),
-      registry("222222222222", "eu-west-1"),
-      `[[registry]]\nhost = "images.example.com"\naccount = "111111111111"\nregion = "eu-west-1"\n`,
-      registry("111111111111", "us-east-1"),
-      registry("333333333333", "eu-west-1", 'profile = "other"\n'),
-      `[[sink]]\ntype = "docker-config"\npath = "${folder}/one.json"\n`,
-      `[[sink]]\ntype = "docker-config"\npath = "${folder}/two.json"\nregistries = ["images.example.com"]\n`,
-    ].join("\n"),
-  )
-  const { AWS_ACCESS_KEY_ID: id, AWS_SECRET_ACCESS_KEY: key, ...rest } = environment()
-  await writeFile(
-    join(folder, "credentials"),
-    `[default]\naws_access_key_id = ${id}\naws_secret_access_key = ${key}\n${await readFile(join(home, "credentials"), "utf8")}`,
-  )
-  const env = { ...rest, AWS_SHARED_CREDENTIALS_FILE: join(folder, "credentials") }
-  const { out, code } = await ecrelay(["refresh", "--config", config], { env })
-  expect({ out, code }).toMatchObject({ code: 0 })
-  expect(out.match(/^delivered/gm)).toHaveLength(6)
-  const asked = tokenCalls()
-    .slice(before)
-    .map(({ region, account }) => `${region} ${account}`)
-  expect(asked.sort()).toEqual(
-    [
-      `eu-west-1 ${DEMO_IDENTITY.account}`,
-      "eu-west-1 999999999999",
-      `us-east-1 ${DEMO_IDENTITY.account}`,
-    ].sort(),
-  )
-  const { auths } = JSON.parse(await readFile(`${folder}/one.json`, "utf8"))
-  expect(auths["111111111111.dkr.ecr.eu-west-1.amazonaws.com"]).toEqual(auths["images.example.com"])
-  expect(auths["333333333333.dkr.ecr.eu-west-1.amazonaws.com"]).not.toEqual(auths["images.example.com"])
-}, 30_000)
-
-test("takes the region of AWS_DEFAULT_REGION, and of the profile, and AWS_REGION before both", async () => {
-  const hostWith = async (more: Record<string, string>, flags: readonly string[] = []) => {
-    const env = environment({ HOME: await temporaryFolder(), ...more })
-    const { out } = await ecrelay(["--sink", "docker-config", ...flags], { env })
-    return /auths\["([^"]+)"\]/.exec(out)?.[1]?.split(".")[3]
-  }
-  expect(await hostWith({ AWS_REGION: "", AWS_DEFAULT_REGION: "eu-south-1" })).toBe("eu-south-1")
-  expect(await hostWith({ AWS_REGION: "eu-west-3", AWS_DEFAULT_REGION: "eu-south-1" })).toBe("eu-west-3")
-  expect(await hostWith({ AWS_REGION: "" }, ["--profile", "other"])).toBe("ap-south-1")
-}, 30_000)
-
-test("asks ECR where its own variable or the flag says, before the general variable", async () => {
-  const nowhere = "http://127.0.0.1:9"
-  const asker = (more: Record<string, string>) => createAws({ env: environment(more), fetch })
-  const own = asker({ AWS_ENDPOINT_URL: nowhere, AWS_ENDPOINT_URL_ECR: aws.url })
-  expect(await own.fetchToken(source(), calm())).toMatchObject({ userName: "AWS" })
-  const profiled = asker({ AWS_ENDPOINT_URL: "", AWS_PROFILE: "" })
-  const flagged = await profiled.fetchToken({ ...source(), endpointUrl: aws.url }, calm())
-  expect(flagged).toMatchObject({ userName: "AWS" })
+test("a certificate of nobody is refused with the way to trust it, and no other attempt helps", async () => {
+  const { certificate, key } = createAuthority("nobody").issue("127.0.0.1", ["127.0.0.1"])
+  const untrusted = startAws({ tls: { cert: certificate, key } })
+  const error = await failureOf({ ...keysOf(), AWS_ENDPOINT_URL: untrusted.url })
+  await untrusted.stop()
+  expect(error).toMatchObject({ code: "tls-untrusted", retryable: false })
+  expect(error.hint).toContain("AWS_CA_BUNDLE")
 })
 
-test("asks the FIPS and dual-stack endpoints where AWS's variables say so", async () => {
-  const hosts: string[] = []
-  const spy = (async (input: Request) => {
-    hosts.push(new URL(input.url).host)
-    return Response.json({ __type: "AccessDeniedException", message: "no" }, { status: 400 })
-  }) as unknown as typeof fetch
-  const ask = (more: Record<string, string>) =>
-    createAws({ env: environment({ AWS_ENDPOINT_URL: "", ...more }), fetch: spy })
-      .fetchToken(source({}, "us-east-1"), calm())
-      .catch(() => undefined)
-  await ask({})
-  await ask({ AWS_USE_FIPS_ENDPOINT: "true" })
-  await ask({ AWS_USE_DUALSTACK_ENDPOINT: "true" })
-  expect(hosts).toEqual([
-    "api.ecr.us-east-1.amazonaws.com",
-    "api.ecr-fips.us-east-1.amazonaws.com",
-    "ecr.us-east-1.api.aws",
-  ])
+test("a certificate for another host is refused", async () => {
+  const authority = createAuthority("a company")
+  const { certificate, key } = authority.issue("elsewhere.test", ["elsewhere.test"])
+  const elsewhere = startAws({ tls: { cert: certificate, key } })
+  const bundle = `${await homeWith({ "ca.pem": authority.certificate })}/.aws/ca.pem`
+  const error = await failureOf({
+    ...keysOf(),
+    AWS_ENDPOINT_URL: elsewhere.url,
+    AWS_CA_BUNDLE: bundle,
+  })
+  await elsewhere.stop()
+  expect(error).toMatchObject({ code: "tls-certificate", retryable: false })
+})
+
+test("no error tells a key, a token or a password in any way that it could be printed", async () => {
+  standIn.fail(
+    "GetAuthorizationToken",
+    { kind: "error", status: 403, type: "AccessDeniedException", message: "no" },
+    9,
+  )
+  const error = await failureOf(here())
+  const shown = [error.message, error.hint, error.stack, JSON.stringify(error)].join("\n")
+  for (const form of secretForms(DEMO_IDENTITY.secretAccessKey)) expect(shown).not.toContain(form)
+})
+
+test("a token never shows, however it is printed", async () => {
+  const token = await withAws(here(), (aws) => aws.fetchToken(sourceIn("eu-west-1"), never))
+  const shown = textOf(token)
+  for (const form of secretForms(token.password.reveal())) expect(shown).not.toContain(form)
 })
