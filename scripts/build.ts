@@ -72,7 +72,9 @@ async function bundleClient(staging: string): Promise<string> {
 
 async function version(): Promise<string> {
   const { version } = JSON.parse(await readFile(join(ROOT, "package.json"), "utf8"))
-  const commit = Bun.spawnSync(["git", "rev-parse", "--short=7", "HEAD"], { cwd: ROOT, stderr: "ignore" })
+  const git = Bun.which("git")
+  if (!git) return version
+  const commit = Bun.spawnSync([git, "rev-parse", "--short=7", "HEAD"], { cwd: ROOT, stderr: "ignore" })
   return commit.success ? `${version} (${commit.stdout.toString().trim()})` : version
 }
 

@@ -4,7 +4,7 @@ import type { ConfigFile } from "./config-file.ts"
 import { TOKEN_LIFETIME_MS } from "./credential.ts"
 import { ConfigError } from "./errors.ts"
 import type { PlannedRegistry } from "./plan.ts"
-import { type Principal, principalOf } from "./principal.ts"
+import { isRoleArn, NO_ROLE_ARN, type Principal, principalOf } from "./principal.ts"
 import {
   gathering,
   type Reading,
@@ -66,6 +66,8 @@ export async function parseConfig(
     roleArn: one("role_arn"),
     externalId: one("external_id"),
   })
+  if (principal.roleArn && !isRoleArn(principal.roleArn))
+    reading.issues.push({ path: reading.texts("role_arn")?.from ?? "", message: NO_ROLE_ARN })
   if (principal.externalId && !principal.roleArn)
     reading.issues.push({ path: "--external-id", message: "goes with --role-arn" })
   const endpointUrl = readUrl(reading, "endpoint_url")

@@ -10,6 +10,14 @@ export type Principal = {
   readonly externalId?: string
 }
 
+/** What is wrong where a role's ARN is expected. */
+export const NO_ROLE_ARN = "is not the ARN of a role, such as arn:aws:iam::123456789012:role/pull"
+
+/** Whether `text` is the ARN of a role, in whatever partition. */
+export function isRoleArn(text: string): boolean {
+  return /^arn:aws[a-z-]*:iam::\d{12}:role\/[\w+=,.@/-]+$/.test(text)
+}
+
 /** A principal without the parts that are not given. */
 export function principalOf({
   profile,

@@ -2,7 +2,7 @@
 import * as v from "valibot"
 import type { ConfigFile } from "./config-file.ts"
 import type { PlannedRegistry } from "./plan.ts"
-import { type Principal, principalOf } from "./principal.ts"
+import { isRoleArn, NO_ROLE_ARN, type Principal, principalOf } from "./principal.ts"
 import { isHttpUrl, NO_URL, type Reading, readTables } from "./reading.ts"
 import { isAccount, isRegion, ownRegistry, parseRegistry, partitionOf, type Registry } from "./registry.ts"
 import { asConfigIssues, OUR_WORDS } from "./sink-spec.ts"
@@ -95,7 +95,7 @@ const REGISTRY_TABLE = v.strictObject({
     v.pipe(v.string("must be a region"), v.check(isRegion, "must be a region, such as eu-west-1")),
   ),
   profile: text("must be a profile's name"),
-  role_arn: text("must be a role's ARN"),
+  role_arn: v.optional(v.pipe(v.string(NO_ROLE_ARN), v.check(isRoleArn, NO_ROLE_ARN))),
   external_id: text("must be a text"),
   endpoint_url: v.optional(v.pipe(v.string(NO_URL), v.check(isHttpUrl, NO_URL))),
 })

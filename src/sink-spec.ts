@@ -146,6 +146,12 @@ export function asConfigIssues(
     if (issue.expected === "never") {
       const nearest = nearestWord(key, known)
       const options = known.length > 0 ? `there are ${known.join(", ")}` : "it has none"
+      // What does not look like a name may be the piece of a secret that was given without quotes.
+      if (!/^[a-z_-]{1,20}$/i.test(key))
+        return {
+          path: origin,
+          message: `a KEY=VALUE whose key is no option (${options}); a value with a comma stands in quotes, like '"KEY=a,b"'`,
+        }
       return { path, message: `unknown option; ${nearest ? `did you mean ${nearest}?` : options}` }
     }
     if (issue.received === "undefined") return { path, message: "is required" }

@@ -280,6 +280,18 @@ const REFUSALS: readonly {
     code: 2,
   },
   {
+    name: "a role that is none",
+    argv: ["--sink", "docker-config", "--role-arn", "pull"],
+    says: /--role-arn: is not the ARN of a role, such as arn:/,
+    code: 2,
+  },
+  {
+    name: "a list without its quotes, of which a piece looks like an option",
+    argv: ["--sink", "airflow-db,conn_id=x,fernet_key=first,hunter2hunter2hunter2hunter2hunter2="],
+    says: /--sink airflow-db: .*a value with a comma stands in quotes/,
+    code: 2,
+  },
+  {
     name: "no credentials",
     argv: ["--sink", "docker-config"],
     says: /no AWS credentials found.*\n.*hint: set AWS_ACCESS_KEY_ID/,

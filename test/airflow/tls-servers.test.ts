@@ -169,7 +169,7 @@ describe("a PostgreSQL server", () => {
     "without TLS is refused where the URL says %s",
     async (mode) => {
       using server = await answering((socket) => socket.write("N"))
-      expect(server.connectAs(mode)).rejects.toMatchObject({ code: "TLS_NOT_SUPPORTED" })
+      await expect(server.connectAs(mode)).rejects.toMatchObject({ code: "TLS_NOT_SUPPORTED" })
     },
   )
 
@@ -189,7 +189,7 @@ describe("a PostgreSQL server", () => {
     "that slips in something before TLS begins is refused where the URL says %s",
     async (mode) => {
       using server = await answering((socket) => socket.write("Sinjected"))
-      expect(server.connectAs(mode)).rejects.toMatchObject({ code: "TLS_NOT_SUPPORTED" })
+      await expect(server.connectAs(mode)).rejects.toMatchObject({ code: "TLS_NOT_SUPPORTED" })
     },
   )
 
