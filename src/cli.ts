@@ -66,6 +66,8 @@ function readMatched(parser: ReturnType<typeof cac>): Invocation {
     if ((error as Error).name !== "CACError") throw error
     throw asUsageError(parser)
   }
+  // cac leaves alone what stands behind `--`.
+  if (parser.options["--"]?.length > 0) throw asUsageError(parser)
   const given = new Map<string, { from: string; texts: string[] }>()
   for (const setting of SETTINGS) {
     const value = parser.options[camelCase(setting.key)]
@@ -140,7 +142,9 @@ function asUsageError(parser: ReturnType<typeof cac>): ConfigError {
     if (!setting) return [{ path: flag, message: whyUnknown(flag, command, known.map(flagOf)) }]
     return setting.value && typeof value === "boolean" ? [missingValue(setting)] : []
   })
-  const unused = parser.args.slice(command === "sinks" ? 1 : 0).map((arg) => unshield(String(arg)))
+  const unused = [...parser.args.slice(command === "sinks" ? 1 : 0), ...(parser.options["--"] ?? [])].map(
+    (arg) => unshield(String(arg)),
+  )
   const takes = command === "sinks" ? "takes one TYPE and flags" : "takes flags only"
   if (unused.length > 0)
     issues.push({

@@ -136,13 +136,13 @@ export function settingsFromEnvironment(env: Readonly<Record<string, string | un
   )
 }
 
-/** The word among `words` that `text` was probably meant to be: the only one it begins, or one two slips away. */
+/** The word among `words` that `text` was probably meant to be: the only one it begins, or one at most two slips away. */
 export function nearestWord(text: string, words: readonly string[]): string | undefined {
   const begun = words.filter((word) => text.length > 2 && word.startsWith(text.toLowerCase()))
   if (begun.length === 1) return begun[0]
   const [best] = words
     .map((word) => ({ word, slips: slipsBetween(text.toLowerCase(), word) }))
-    .filter(({ slips }) => slips <= 2)
+    .filter(({ slips }) => slips <= Math.min(2, text.length / 2))
     .sort((a, b) => a.slips - b.slips)
   return best?.word
 }
