@@ -408,6 +408,34 @@ describe("bad input gets one clear message", () => {
     },
   )
 
+  test.skipIf(!setpriv)(
+    setpriv
+      ? "a file that cannot be written"
+      : "a file that cannot be written (skipped: needs root and setpriv to become a user)",
+    async () => {
+      const { home, env } = await person()
+      await mkdir(join(home, ".docker"))
+      await writeFile(join(home, ".docker/config.json"), "{}")
+      for (const path of [home, join(home, ".docker")]) await chmod(path, 0o755)
+      const before = await snapshot(home)
+      const argv = [
+        "--reuid=54321",
+        "--regid=54321",
+        "--clear-groups",
+        await binary(),
+        "--sink",
+        "docker-config",
+      ]
+      const child = Bun.spawn([setpriv as string, ...argv], { env, cwd: "/", stderr: "pipe", stdout: "pipe" })
+      const said = await new Response(child.stdout).text()
+      expect({ said, code: await child.exited }).toMatchObject({
+        said: expect.stringMatching(/^failed .*\n.*config\.json: .*\n.*hint: /),
+        code: 1,
+      })
+      expect(await snapshot(home)).toEqual(before)
+    },
+  )
+
   test("a config.json that cannot be understood", async () => {
     const { home, env } = await person()
     await mkdir(join(home, ".docker"))
