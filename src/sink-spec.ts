@@ -169,7 +169,7 @@ function splitFields(text: string, origin: string): readonly string[] {
       throw new ConfigError([
         {
           path: origin,
-          message: `quotes do not match in ${JSON.stringify(text.split(",", 1)[0])},…; a quoted field starts and ends with one, like '"KEY=a,b"'`,
+          message: `quotes do not match; a quoted field begins and ends with one, like '"KEY=a,b"'`,
         },
       ])
     fields.push(match[1] === undefined ? (match[2] ?? "") : match[1].replaceAll('""', '"'))
