@@ -89,7 +89,7 @@ export function statusesAsJson(statuses: readonly TargetStatus[], findings?: rea
       registry,
       state,
       expiresAt: instant(expiresAt),
-      remainingSeconds: remainingMs === undefined ? undefined : Math.floor(remainingMs / 1000),
+      remainingSeconds: remainingMs === undefined ? null : Math.floor(remainingMs / 1000),
       message,
       hint,
     })),

@@ -29,7 +29,7 @@ type FetchToken = Aws["fetchToken"]
 export type FakeAws = Aws & { readonly calls: { source: Source; at: number }[]; answer: FetchToken }
 
 /** An AWS whose tokens live for `lifetimeMs` from the clock's now. */
-function fakeAws(clock: Pick<Clock, "now">, lifetimeMs = 12 * HOUR): FakeAws {
+export function fakeAws(clock: Pick<Clock, "now">, lifetimeMs = 12 * HOUR): FakeAws {
   const calls: FakeAws["calls"] = []
   const fake: FakeAws = {
     calls,

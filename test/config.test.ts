@@ -1,0 +1,249 @@
+// The configuration: flags, variables and file make one checked value, and all problems come at once.
+import { expect, test } from "bun:test"
+import { chmod, mkdir, mkdtemp, writeFile } from "node:fs/promises"
+import { tmpdir } from "node:os"
+import { join } from "node:path"
+import { sinkKinds } from "../sinks/index.ts"
+import { type Config, type ConfigDeps, parseConfig } from "../src/config.ts"
+import { loadConfigFile } from "../src/config-file.ts"
+import { ConfigError } from "../src/errors.ts"
+import { createSink, type SinkKinds } from "../src/sink-spec.ts"
+import { HOUR, MINUTE } from "./support/fakes.ts"
+import { testDeps } from "./support/sinks.ts"
+
+const world = testDeps({ home: "/home/someone" })
+const kinds: SinkKinds = sinkKinds
+const deps: ConfigDeps = {
+  loadDefaultRegion: async () => "eu-west-1",
+  createSink: (spec) => createSink(spec, kinds, world),
+}
+
+const given = (
+  from: (key: string) => string,
+  settings: Readonly<Record<string, string | readonly string[]>>,
+) =>
+  new Map(Object.entries(settings).map(([key, value]) => [key, { from: from(key), texts: [value].flat() }]))
+
+function parse(
+  flags: Readonly<Record<string, string | readonly string[]>>,
+  tables?: Record<string, unknown>,
+  variables: Readonly<Record<string, string>> = {},
+  more: Partial<ConfigDeps> = {},
+): Promise<Config> {
+  return parseConfig(
+    given((key) => `--${key.replaceAll("_", "-")}`, flags),
+    given((key) => `ECRELAY_${key.toUpperCase()}`, variables),
+    tables && { path: "c.toml", tables },
+    { ...deps, ...more },
+  )
+}
+
+const issuesOf = (...call: Parameters<typeof parse>) =>
+  parse(...call).then(
+    () => [],
+    (error: ConfigError) => error.issues.map(({ path, message }) => (path ? `${path}: ${message}` : message)),
+  )
+
+test("the least that is needed is a sink; the rest has defaults", async () => {
+  const { sinks, ...rest } = await parse({ sink: "docker-config" })
+  expect(sinks.map(({ type }) => type)).toEqual(["docker-config"])
+  expect(rest).toEqual({
+    principal: {},
+    endpointUrl: undefined,
+    intervalMs: undefined,
+    minRemainingMs: undefined,
+    timeoutMs: MINUTE,
+    dryRun: false,
+    output: "text",
+    logLevel: "info",
+    logFormat: "text",
+    notes: [],
+    registries: [{ registry: "own", source: { service: "ecr", region: "eu-west-1", principal: {} } }],
+  })
+})
+
+test("everything can be said, and arrives", async () => {
+  const config = await parse({
+    sink: ["docker-config,path=/a", "docker-config,path=/b,optional=true"],
+    region: "us-east-1",
+    profile: "ci",
+    role_arn: "arn:aws:iam::111111111111:role/r",
+    external_id: "x",
+    endpoint_url: "https://ecr.example",
+    interval: "6h",
+    min_remaining: "4h",
+    timeout: "2m",
+    dry_run: "true",
+    output: "json",
+    log_level: "debug",
+    log_format: "json",
+  })
+  expect(config).toMatchObject({
+    principal: { profile: "ci", roleArn: "arn:aws:iam::111111111111:role/r", externalId: "x" },
+    intervalMs: 6 * HOUR,
+    minRemainingMs: 4 * HOUR,
+    timeoutMs: 2 * MINUTE,
+    dryRun: true,
+    output: "json",
+    logLevel: "debug",
+    logFormat: "json",
+  })
+  expect(config.sinks.map(({ optional }) => optional)).toEqual([false, true])
+  expect(config.registries[0]?.source).toMatchObject({
+    region: "us-east-1",
+    endpointUrl: "https://ecr.example",
+  })
+})
+
+test("the region is asked for only where nothing names one, with the profile that asks", async () => {
+  const asked: (string | undefined)[] = []
+  const loadDefaultRegion: ConfigDeps["loadDefaultRegion"] = async (profile) => {
+    asked.push(profile)
+    return "eu-west-1"
+  }
+  await parse({ sink: "docker-config", region: "us-east-1" }, undefined, {}, { loadDefaultRegion })
+  expect(asked).toEqual([])
+  await parse({ sink: "docker-config", profile: "ci" }, undefined, {}, { loadDefaultRegion })
+  expect(asked).toEqual(["ci"])
+})
+
+test("sinks on the command line replace those of the file, and that is said", async () => {
+  const { sinks, notes } = await parse(
+    { sink: "docker-config,path=/flag" },
+    { sink: [{ type: "docker-config", path: "/file" }] },
+  )
+  expect(sinks.map(({ options }) => options.path)).toEqual(["/flag"])
+  expect(notes).toEqual(["--sink replaces the [[sink]] tables of c.toml"])
+})
+
+test("sinks of the file are used where no flag or variable names one", async () => {
+  const tables = { sink: [{ type: "docker-config", path: "/file" }] }
+  expect((await parse({}, tables)).sinks.map(({ origin }) => origin)).toEqual(["c.toml: sink[0]"])
+  expect((await parse({}, tables, { sink: "docker-config" })).sinks.map(({ origin }) => origin)).toEqual([
+    "ECRELAY_SINK docker-config",
+  ])
+})
+
+test("all that is wrong is said at once, whatever kind of thing it is", async () => {
+  const issues = await issuesOf(
+    {
+      sink: ["dockr-config", "docker-config,pth=/x", "docker-config,path"],
+      registry: ["nonsense", "public.ecr.aws"],
+      interval: "13h",
+      timeout: "5",
+      output: "xml",
+      role_arn: "role",
+      endpoint_url: "ecr",
+      dry_run: "perhaps",
+    },
+    { banana: 1 },
+  )
+  expect(issues).toHaveLength(11)
+  for (const start of [
+    "c.toml: banana",
+    "--role-arn",
+    "--endpoint-url",
+    "--interval",
+    "--timeout",
+    "--dry-run",
+    "--output",
+    "--sink dockr-config",
+    "--sink docker-config, pth",
+    "--sink docker-config: field 1",
+    "--registry",
+  ])
+    expect(issues.some((issue) => issue.startsWith(start))).toBe(true)
+})
+
+test("nothing at all to do is said with what to say", async () => {
+  expect(await issuesOf({}, undefined, {}, { loadDefaultRegion: async () => undefined })).toEqual([
+    "no sink: say where to deliver, such as --sink docker-config (`ecrelay sinks` lists them)",
+    "no region: name one with --region or AWS_REGION, or a registry with --registry",
+  ])
+})
+
+test("a [[sink]] that is not written as one is one problem, not two", async () => {
+  expect(await issuesOf({}, { sink: "docker-config" })).toEqual([
+    "c.toml: sink: is a table of its own: write [[sink]]",
+  ])
+})
+
+test.each([
+  ["12h", "--interval: must be shorter than 12h, the life of a token; 6h leaves time for trouble"],
+  ["1d", "--interval: must be shorter than 12h, the life of a token; 6h leaves time for trouble"],
+  ["999ms", "--interval: must be at least 1s"],
+] as const)("the interval %s is refused", async (interval, issue) => {
+  expect(await issuesOf({ sink: "docker-config", interval })).toEqual([issue])
+})
+
+test("an interval just shorter than a token's life is let pass", async () => {
+  expect((await parse({ sink: "docker-config", interval: "11h59m" })).intervalMs).toBe(12 * HOUR - MINUTE)
+})
+
+test("an external id without a role would go nowhere, and is refused", async () => {
+  expect(await issuesOf({ sink: "docker-config", external_id: "x" })).toEqual([
+    "--external-id: goes with --role-arn",
+  ])
+})
+
+const folder = await mkdtemp(join(tmpdir(), "ecrelay-config-"))
+
+const fileIssue = (...call: Parameters<typeof loadConfigFile>) =>
+  loadConfigFile(...call).then(
+    () => "accepted",
+    (error: unknown) => {
+      if (!(error instanceof ConfigError)) throw error
+      return error.message
+    },
+  )
+
+test("the user's file is found under XDG_CONFIG_HOME, else under the home directory", async () => {
+  for (const [where, env] of [
+    [`${folder}/xdg`, { XDG_CONFIG_HOME: `${folder}/xdg`, HOME: folder }],
+    [`${folder}/.config`, { HOME: folder }],
+  ] as const) {
+    await mkdir(`${where}/ecrelay`, { recursive: true })
+    await writeFile(`${where}/ecrelay/config.toml`, `profile = "${where}"\n`)
+    expect(await loadConfigFile(undefined, env)).toEqual({
+      path: `${where}/ecrelay/config.toml`,
+      tables: { profile: where },
+    })
+  }
+})
+
+test("no file is no file, even where the home directory is none", async () => {
+  for (const HOME of ["/nonexistent", "/dev/null", `${folder}/empty`])
+    expect(await loadConfigFile(undefined, { HOME })).toBeUndefined()
+  expect(await loadConfigFile(undefined, {})).toBeUndefined()
+})
+
+test("a file in the current directory is not read", async () => {
+  const before = process.cwd()
+  const here = await mkdtemp(join(tmpdir(), "ecrelay-cwd-"))
+  for (const name of ["config.toml", "ecrelay.toml", ".ecrelay.toml"])
+    await writeFile(join(here, name), 'profile = "planted"\n')
+  process.chdir(here)
+  try {
+    expect(await loadConfigFile(undefined, { HOME: "/nonexistent" })).toBeUndefined()
+  } finally {
+    process.chdir(before)
+  }
+})
+
+test("a file that is named must be there and readable", async () => {
+  expect(await fileIssue(`${folder}/nope.toml`, {})).toBe(`${folder}/nope.toml: there is no such file`)
+  expect(await fileIssue(folder, {})).toBe(`${folder}: cannot be read (EISDIR)`)
+  const path = `${folder}/unreadable.toml`
+  await writeFile(path, "")
+  await chmod(path, 0o000)
+  // Root reads everything.
+  if (process.getuid?.() !== 0) expect(await fileIssue(path, {})).toBe(`${path}: cannot be read (EACCES)`)
+})
+
+test("TOML that is broken is told by line and column, and no line of it is quoted", async () => {
+  const path = `${folder}/broken.toml`
+  await writeFile(path, 'profile = "ci"\nurl = postgres://u:hunter2@h/db\n')
+  const message = await fileIssue(path, {})
+  expect(message).toStartWith(`${path}: not valid TOML at line 2, column`)
+  expect(message).not.toContain("hunter2")
+})

@@ -1,0 +1,316 @@
+// A session and the commands on it, in this process: a world of the test's own, the real docker-config sink, the stand-in.
+import { afterAll, expect, test } from "bun:test"
+import { mkdtemp } from "node:fs/promises"
+import { tmpdir } from "node:os"
+import { join } from "node:path"
+import { DEMO_IDENTITY, startAws } from "../scripts/aws.ts"
+import { sinkKinds } from "../sinks/index.ts"
+import { systemClock } from "../src/clock.ts"
+import { config } from "../src/commands/config.ts"
+import { refresh } from "../src/commands/refresh.ts"
+import { run } from "../src/commands/run.ts"
+import { sinks } from "../src/commands/sinks.ts"
+import { status } from "../src/commands/status.ts"
+import { ConfigError } from "../src/errors.ts"
+import { loadConfig, openSession, type World } from "../src/session.ts"
+import { keysOf } from "./support/aws-environment.ts"
+import { secretForms } from "./support/secrets.ts"
+
+const aws = startAws()
+afterAll(() => aws.stop())
+
+const HOST = `${DEMO_IDENTITY.account}.dkr.ecr.eu-west-1.amazonaws.com`
+
+type TestWorld = World & {
+  readonly out: () => string
+  readonly log: () => string
+  readonly home: string
+  stopNow(): void
+}
+
+async function worldWith(env: Readonly<Record<string, string>> = {}): Promise<TestWorld> {
+  const home = await mkdtemp(join(tmpdir(), "ecrelay-session-"))
+  const stop = new AbortController()
+  let out = ""
+  let log = ""
+  return {
+    env: {
+      HOME: home,
+      ...keysOf(),
+      AWS_REGION: "eu-west-1",
+      AWS_ENDPOINT_URL: aws.url,
+      AWS_MAX_ATTEMPTS: "1",
+      ...env,
+    },
+    clock: systemClock,
+    random: () => 0,
+    fetch,
+    kinds: sinkKinds,
+    home,
+    uid: process.getuid?.(),
+    colour: false,
+    print: (text) => {
+      out += text
+    },
+    printError: (text) => {
+      log += text
+    },
+    stop: stop.signal,
+    out: () => out,
+    log: () => log,
+    stopNow: () => stop.abort(new Error("stopped by SIGTERM")),
+  }
+}
+
+const given = (flags: Readonly<Record<string, string | readonly string[]>>) =>
+  new Map(Object.entries(flags).map(([key, value]) => [key, { from: `--${key}`, texts: [value].flat() }]))
+
+const DOCKER = { sink: "docker-config" }
+
+const issuesOf = async (flags: Parameters<typeof given>[0], env: Record<string, string> = {}) =>
+  openSession(given(flags), await worldWith(env)).then(
+    () => [],
+    (error: ConfigError) => error.issues.map(({ path, message }) => (path ? `${path}: ${message}` : message)),
+  )
+
+test("opening a session asks AWS nothing and writes nothing", async () => {
+  const calls = aws.calls.length
+  const world = await worldWith()
+  const { plan } = await openSession(given(DOCKER), world)
+  expect(plan.sinks).toHaveLength(1)
+  expect(aws.calls.length).toBe(calls)
+  expect(await Array.fromAsync(new Bun.Glob("**").scan({ cwd: world.home, dot: true }))).toEqual([])
+})
+
+test("AWS_DEFAULT_REGION, which the SDK ignores, is honoured", async () => {
+  const { registries } = await loadConfig(
+    given(DOCKER),
+    await worldWith({ AWS_REGION: "", AWS_DEFAULT_REGION: "sa-east-1" }),
+  )
+  expect(registries[0]?.source.region).toBe("sa-east-1")
+})
+
+test("the region of the profile that is named counts", async () => {
+  const world = await worldWith({ AWS_REGION: "" })
+  await Bun.write(`${world.home}/.aws/config`, "[profile ci]\nregion = eu-north-1\n")
+  const { registries } = await loadConfig(given({ ...DOCKER, profile: "ci" }), world)
+  expect(registries[0]?.source).toMatchObject({ region: "eu-north-1", principal: { profile: "ci" } })
+})
+
+test("ECRELAY_CONFIG names the file, and notes on what replaces what go to the log", async () => {
+  const world = await worldWith()
+  await Bun.write(`${world.home}/c.toml`, '[[sink]]\ntype = "docker-config"\npath = "/file"\n')
+  const env = { ...world.env, ECRELAY_CONFIG: `${world.home}/c.toml` }
+  await openSession(given(DOCKER), { ...world, env })
+  expect(world.log()).toContain(`--sink replaces the [[sink]] tables of ${world.home}/c.toml`)
+})
+
+test("a sink gets the registries that it names, own ones by their region", async () => {
+  const flags = {
+    sink: [`docker-config,path=/a,registries=${HOST}`, "docker-config,path=/b,registries=us-east-1"],
+    registry: HOST,
+    region: "us-east-1",
+  }
+  const { plan } = await openSession(given(flags), await worldWith())
+  expect(
+    plan.sinks.map(({ registries }) =>
+      registries.map(({ registry, source }) => (registry === "own" ? source.region : registry.host)),
+    ),
+  ).toEqual([[HOST], ["us-east-1"]])
+})
+
+test("a registry that a sink names and nobody configured is refused, with those that there are", async () => {
+  expect(await issuesOf({ sink: "docker-config,registries=us-east-1" })).toEqual([
+    "--sink docker-config, registries: no such registry is configured: us-east-1 (there are eu-west-1)",
+  ])
+})
+
+test("two sinks for one file are refused before anything is asked", async () => {
+  const issues = await issuesOf({ sink: ["docker-config,path=/x/config.json", "docker-config,path=/x"] })
+  expect(issues).toEqual([
+    '--sink docker-config: /x/config.json auths["ACCOUNT.dkr.ecr.eu-west-1.amazonaws.com"] would be written twice for own registry in eu-west-1; name each registry and each target once',
+  ])
+})
+
+test("refresh delivers, says until when, and ends with 0; status then finds it fresh", async () => {
+  const world = await worldWith()
+  expect(await refresh(given(DOCKER), world)).toBe(0)
+  expect(world.out()).toStartWith(
+    `delivered  docker-config  ${world.home}/.docker/config.json auths["${HOST}"]  until `,
+  )
+  const later = { ...world, ...(await worldWith()), env: world.env, home: world.home }
+  expect(await status(given(DOCKER), later)).toBe(0)
+  expect(later.out()).toStartWith("fresh  docker-config")
+})
+
+test("--min-remaining leaves alone what is good for long enough, and fetches no token for it", async () => {
+  const world = await worldWith()
+  await refresh(given(DOCKER), world)
+  const tokens = () => aws.calls.filter(({ operation }) => operation === "GetAuthorizationToken").length
+  const before = tokens()
+  expect(await refresh(given({ ...DOCKER, min_remaining: "4h" }), world)).toBe(0)
+  expect(world.out()).toContain("skipped  docker-config")
+  expect(tokens()).toBe(before)
+  expect(await refresh(given({ ...DOCKER, min_remaining: "12h1m" }), world)).toBe(0)
+  expect(tokens()).toBe(before + 1)
+})
+
+test("run with --min-remaining leaves alone what is fresh, and is ready at once", async () => {
+  const world = await worldWith()
+  await refresh(given(DOCKER), world)
+  const before = await Bun.file(`${world.home}/.docker/config.json`).text()
+  const running = run(given({ ...DOCKER, min_remaining: "4h" }), world)
+  while (!world.log().includes("ready")) await systemClock.sleep(5)
+  world.stopNow()
+  expect(await running).toBe(0)
+  expect(world.log()).toContain("skipped")
+  expect(world.log()).not.toContain("delivered")
+  expect(await Bun.file(`${world.home}/.docker/config.json`).text()).toBe(before)
+})
+
+test("run delivers, is ready, and ends with 0 when it is stopped", async () => {
+  const world = await worldWith()
+  const running = run(given({ ...DOCKER, log_format: "json" }), world)
+  while (!world.log().includes("ready")) await systemClock.sleep(5)
+  world.stopNow()
+  expect(await running).toBe(0)
+  const lines = world
+    .log()
+    .trim()
+    .split("\n")
+    .map((line) => JSON.parse(line))
+  expect(lines.map(({ message }) => message.split(";")[0])).toEqual([
+    "keeping 1 target fresh",
+    expect.stringMatching(/^docker-config .*: delivered until /),
+    "ready: every target holds a fresh login",
+    "stopped",
+  ])
+  expect(lines[1]).toMatchObject({ sink: "docker-config", registry: HOST, outcome: "delivered" })
+})
+
+test("a dry run shows the target, fetches no token, changes nothing and ends with 0", async () => {
+  const world = await worldWith()
+  const tokens = aws.calls.filter(({ operation }) => operation === "GetAuthorizationToken").length
+  expect(await refresh(given({ ...DOCKER, dry_run: "true" }), world)).toBe(0)
+  expect(world.out()).toContain(`missing  docker-config  ${world.home}/.docker/config.json auths["${HOST}"]`)
+  expect(world.out()).toContain("dry run: no token was fetched and nothing was changed")
+  expect(aws.calls.filter(({ operation }) => operation === "GetAuthorizationToken").length).toBe(tokens)
+  expect(await Bun.file(`${world.home}/.docker/config.json`).exists()).toBe(false)
+})
+
+test("a dry run that could not find out who is calling ends with 1", async () => {
+  const world = await worldWith({ AWS_SECRET_ACCESS_KEY: "wrong" })
+  expect(await refresh(given({ ...DOCKER, dry_run: "1" }), world)).toBe(1)
+  expect(world.out()).toContain("unreadable")
+})
+
+test("ECRELAY_DRY_RUN=1 does not write", async () => {
+  const world = await worldWith({ ECRELAY_DRY_RUN: "1" })
+  await refresh(given(DOCKER), world)
+  expect(await Bun.file(`${world.home}/.docker/config.json`).exists()).toBe(false)
+})
+
+test("what fails ends with 1, says why and what to do, and leaves the target as it was", async () => {
+  const world = await worldWith({ AWS_SECRET_ACCESS_KEY: "wrong-secret" })
+  await Bun.write(`${world.home}/.docker/config.json`, '{"auths":{"other":{"auth":"eA=="}}}')
+  expect(await refresh(given(DOCKER), world)).toBe(1)
+  expect(world.out()).toMatch(
+    /^failed +docker-config +own registry in eu-west-1\n +eu-west-1: AWS did not accept the signature.*\n +hint: check AWS_SECRET_ACCESS_KEY/,
+  )
+  for (const form of secretForms("wrong-secret")) expect(world.out() + world.log()).not.toContain(form)
+  expect(await Bun.file(`${world.home}/.docker/config.json`).text()).toBe(
+    '{"auths":{"other":{"auth":"eA=="}}}',
+  )
+})
+
+test("a refresh that is stopped says so and ends with 1", async () => {
+  const hanging = startAws()
+  hanging.fail("GetAuthorizationToken", { kind: "hang" })
+  const world = await worldWith({ AWS_ENDPOINT_URL: hanging.url })
+  const refreshing = refresh(given(DOCKER), world)
+  while (hanging.calls.length === 0) await systemClock.sleep(5)
+  world.stopNow()
+  expect(await refreshing).toBe(1)
+  expect(world.out()).toContain("stopped before AWS answered")
+  await hanging.stop()
+})
+
+/** What `config` prints. */
+async function configOf(flags: Parameters<typeof given>[0], env: Record<string, string> = {}) {
+  const world = await worldWith(env)
+  expect(await config(given(flags), world)).toBe(0)
+  return { toml: world.out(), notes: world.log() }
+}
+
+test("what config prints is a config file that means the same", async () => {
+  const flags = {
+    sink: [
+      "docker-config,path=/a/config.json,optional=true",
+      `docker-config,"path=/b,c.json",registries=${HOST}`,
+    ],
+    registry: [HOST, "public.ecr.aws", "111111111111.dkr.ecr-fips.us-east-1.amazonaws.com"],
+    region: ["cn-north-1"],
+    profile: "ci",
+    role_arn: "arn:aws:iam::111111111111:role/r",
+    external_id: 'quo"te',
+    endpoint_url: "https://ecr.example",
+    interval: "1h1m1s",
+    min_remaining: "1d2h3m4s",
+    timeout: "1500ms",
+    log_level: "warn",
+    log_format: "json",
+  }
+  const { toml } = await configOf(flags)
+  const world = await worldWith({ AWS_REGION: "" })
+  await Bun.write(`${world.home}/c.toml`, toml)
+  const meaning = async (settings: Parameters<typeof given>[0]) => {
+    const {
+      sinks: configured,
+      principal,
+      endpointUrl,
+      dryRun,
+      output,
+      notes,
+      ...rest
+    } = await loadConfig(given(settings), world)
+    return JSON.stringify({ ...rest, sinks: configured.map(({ origin, sink, ...spec }) => spec) })
+  }
+  expect(await meaning({ config: `${world.home}/c.toml` })).toBe(await meaning(flags))
+})
+
+test("config shows no secret that was given literally, says where to put it, and keeps references", async () => {
+  const { toml, notes } = await configOf({
+    sink: ["airflow-db,conn_id=x,url=postgres://u:hunter2@h/db,fernet_key=env:KEY"],
+  })
+  expect(toml).not.toContain("hunter2")
+  expect(toml).toContain('url = "env:ECRELAY_SINK0_URL"')
+  expect(toml).toContain('fernet_key = "env:KEY"')
+  expect(notes).toContain("ECRELAY_SINK0_URL")
+  expect(notes).not.toContain("hunter2")
+})
+
+test("sinks lists every kind, and tells of one its options and what it needs", async () => {
+  const world = await worldWith()
+  expect(await sinks(given({}), [], world)).toBe(0)
+  for (const type of Object.keys(sinkKinds)) expect(world.out()).toMatch(new RegExp(`^${type} +\\S`, "m"))
+  for (const type of Object.keys(sinkKinds)) {
+    const one = await worldWith()
+    expect(await sinks(given({}), [type], one)).toBe(0)
+    expect(one.out()).toMatch(/Options:\n[\s\S]*optional[\s\S]*Needs:\n {2}\S/)
+  }
+})
+
+test("every option of every kind of sink is described", async () => {
+  const world = await worldWith()
+  await sinks(given({ output: "json" }), [], world)
+  const kinds: readonly { type: string; options: readonly { key: string; description: string }[] }[] =
+    JSON.parse(world.out()).sinks
+  for (const { type, options } of kinds)
+    for (const { key, description } of options)
+      expect({ type, key, isDescribed: description.length > 10 }).toEqual({ type, key, isDescribed: true })
+})
+
+test("a kind of sink that does not exist is refused", async () => {
+  const refused = sinks(given({}), ["dockr-config"], await worldWith())
+  await expect(refused).rejects.toBeInstanceOf(ConfigError)
+})
