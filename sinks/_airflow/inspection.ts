@@ -66,6 +66,6 @@ function expiryOfRow(row: Row, password: string, setting: FernetSetting): number
   if (text !== undefined) return expiryOf(text)
   return new AirflowError(`the fernet key of ${setting.from} does not open connection ${row.connId}`, {
     code: "fernet-key-wrong",
-    hint: "see that it is the key that Airflow itself uses; a delivery replaces a login that no key opens",
+    hint: "see that it is the key that Airflow itself uses; where it opens the other connections, a delivery replaces this one",
   })
 }
