@@ -92,14 +92,15 @@ const TRANSIENT_SQLSTATE_CLASSES = /^(08|53|57)[0-9A-Z]{3}$/
 /** Whether what went wrong is likely to pass: the one place that decides, on codes and never on message text. */
 export function isTransient(cause: unknown): boolean {
   if (typeof cause !== "object" || cause === null) return false
-  const { code, name, $retryable, $metadata } = cause as {
+  const { code, name, status, $retryable, $metadata } = cause as {
     code?: unknown
     name?: unknown
+    status?: unknown
     $retryable?: unknown
     $metadata?: { httpStatusCode?: number }
   }
   if ($retryable !== undefined) return true
-  if (($metadata?.httpStatusCode ?? 0) >= 500) return true
+  if (Number($metadata?.httpStatusCode ?? status ?? 0) >= 500) return true
   for (const key of [code, name]) {
     if (typeof key !== "string") continue
     if (TRANSIENT_CODES.has(key) || TRANSIENT_SQLSTATE_CLASSES.test(key)) return true

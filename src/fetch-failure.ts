@@ -95,6 +95,12 @@ const MEANINGS: readonly {
     hint: "check the region's name, the network, and HTTPS_PROXY and NO_PROXY where the machine needs a proxy",
   },
   {
+    names: ["ERR_PROXY_TUNNEL", "UnsupportedProxyProtocol"],
+    code: "proxy",
+    text: "the proxy does not let the call through",
+    hint: "check HTTPS_PROXY with its user name and password, or name AWS's host in NO_PROXY",
+  },
+  {
     names: ["ENOENT", "EACCES", "EISDIR"],
     code: "file",
     text: "a file that the AWS settings name cannot be read",
@@ -108,7 +114,7 @@ const MEANINGS: readonly {
   },
 ]
 
-/** What a failed call to AWS comes to. The cause's own first line is kept in the message: AWS names what it refused. */
+/** What a failed call to AWS comes to. The cause's first sentence stays in the message: AWS names what it refused. */
 export function asFetchError(source: Source, cause: unknown, signal: AbortSignal): FetchError {
   const principal = formatPrincipal(source.principal)
   const registry = formatSource(source)
@@ -129,7 +135,7 @@ export function asFetchError(source: Source, cause: unknown, signal: AbortSignal
     })
   const names = namesOf(cause)
   const meaning = MEANINGS.find((row) => row.names.some((name) => names.includes(name)))
-  const said = cause instanceof Error ? (cause.message.split("\n", 1)[0] ?? "") : ""
+  const said = cause instanceof Error ? firstSentence(cause.message) : ""
   return new FetchError(
     `${registry}: ${meaning?.text ?? "AWS gave no token"}${forWhom}${said ? ` (${said})` : ""}`,
     {
@@ -141,6 +147,11 @@ export function asFetchError(source: Source, cause: unknown, signal: AbortSignal
       retryable: meaning?.code === "unreachable" || meaning?.code === "throttled" || isTransient(cause),
     },
   )
+}
+
+// What follows is advice to programmers.
+function firstSentence(text: string): string {
+  return text.replace(/(?:[.?!] |\n).*$/s, "")
 }
 
 /** Names and codes of an error and of its causes. */

@@ -14,6 +14,7 @@ test.each([
   ["a time-out", new DOMException("x", "TimeoutError")],
   ["what the SDK marks as retryable", Object.assign(new Error("x"), { $retryable: {} })],
   ["a 503", Object.assign(new Error("x"), { $metadata: { httpStatusCode: 503 } })],
+  ["a proxy's 502", Object.assign(new Error("x"), { status: 502 })],
   ["PostgreSQL that starts up", withCode("57P03")],
   ["PostgreSQL that lost the connection", withCode("08006")],
   ["PostgreSQL with too many connections", withCode("53300")],
@@ -27,6 +28,7 @@ test.each([
 
 test.each([
   ["a refusal", withName("AccessDeniedException")],
+  ["a proxy's 407", Object.assign(new Error("x"), { status: 407 })],
   ["a wrong key", withName("UnrecognizedClientException")],
   ["a 403", Object.assign(new Error("x"), { $metadata: { httpStatusCode: 403 } })],
   ["a wrong database password", withCode("28P01")],
