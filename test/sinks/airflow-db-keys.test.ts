@@ -72,6 +72,7 @@ onEachDatabase((place) => {
     for (const conn_id of ids.slice(0, 44)) await airflow.insert({ ...closed, conn_id })
     const refused = await outcomesOf(deliver(sink, ...registries.slice(0, 20).map((one) => fresh(one))))
     expect(refused).toEqual(["fernet-key-wrong"])
+    await airflow.run("DELETE FROM connection WHERE conn_id = 'oldest'")
     await airflow.insert({ conn_id: ids[44] as string, conn_type: "docker", plain: "stale" })
     const outcomes = await outcomesOf(deliver(sink, ...registries.map((one) => fresh(one))))
     expect(new Set(outcomes)).toEqual(new Set(["delivered"]))

@@ -17,7 +17,7 @@ import {
 import { fernetKey } from "../support/airflow-rows.ts"
 import { describeWithService } from "../support/services.ts"
 import { testSink } from "../support/sink-suite.ts"
-import { makeSink, REGISTRY, testDeps } from "../support/sinks.ts"
+import { makeSink, manyRegistries, REGISTRY, testDeps } from "../support/sinks.ts"
 
 const PROGRAM = fileURLToPath(new URL("../support/deliver-many.ts", import.meta.url))
 const file = import.meta.resolve("../../sinks/airflow-db.ts")
@@ -83,6 +83,19 @@ describeWithService("postgres", "postgres", ({ url: admin, socket }) => {
         expect(await airflow.rows()).toEqual([])
       })
     })
+
+  describeWithService("pgbouncer", "pgbouncer", () =>
+    test("leaves nothing of itself in a session that it shares, PgBouncer", async () => {
+      await using airflow = await openAirflow("pgbouncer")
+      const credentials = manyRegistries(1100).map((registry) => fresh(registry, 100))
+      await Promise.all([1, 2, 3, 4].map(() => outcomesOf(deliver(airflow.sink(), ...credentials))))
+      expect(await airflow.rows()).toHaveLength(1100)
+      expect(await outcomesOf(deliver(airflow.sink(), fresh()))).toEqual(["delivered"])
+      // The server's session that was ours a moment ago, since a pool hands out the last one first.
+      expect(await airflow.run("SELECT name, statement FROM pg_prepared_statements")).toEqual([])
+      expect(await airflow.run("SHOW lock_timeout")).toEqual([{ lock_timeout: "0" }])
+    }),
+  )
 
   test("goes on to the next host where the first does not answer", async () => {
     await using airflow = await openAirflow("postgres")

@@ -3,9 +3,11 @@
 
 import { expect, test } from "bun:test"
 import { randomBytes } from "node:crypto"
+import kind from "../../sinks/airflow-db.ts"
 import type { DeliveryResult } from "../../src/sink.ts"
 import type { Airflow } from "../support/airflow-db.ts"
 import {
+  breakTable,
   CONN_ID,
   deliver,
   errorOf,
@@ -14,8 +16,17 @@ import {
   openAirflow,
   outcomesOf,
 } from "../support/airflow-db.ts"
+import { credentialForms, textOf } from "../support/secrets.ts"
 import { tlsFiles } from "../support/services.ts"
-import { calm, deliveriesOf, REGISTRY, ZERO_REGISTRY } from "../support/sinks.ts"
+import {
+  calm,
+  deliveriesOf,
+  makeSink,
+  manyRegistries,
+  REGISTRY,
+  testDeps,
+  ZERO_REGISTRY,
+} from "../support/sinks.ts"
 
 onEachServer((place) => {
   const isPostgres = place === "postgres"
@@ -24,11 +35,12 @@ onEachServer((place) => {
   async function blocked(
     airflow: Airflow,
     signal = calm(),
+    credentials = [fresh(), fresh(ZERO_REGISTRY)],
   ): Promise<{ readonly delivery: Promise<readonly DeliveryResult[]> }> {
     await airflow.run(isPostgres ? "BEGIN" : "START TRANSACTION")
     await airflow.run(`UPDATE connection SET login = 'somebody' WHERE conn_id = '${CONN_ID}'`)
     const sink = airflow.sink()
-    const delivery = sink.deliver(deliveriesOf(sink, [fresh(), fresh(ZERO_REGISTRY)]), signal)
+    const delivery = sink.deliver(deliveriesOf(sink, credentials), signal)
     delivery.catch(() => {})
     // InnoDB looks anew only when nobody has looked for a tenth of a second.
     while ((await waiting(airflow)).length === 0) await Bun.sleep(isPostgres ? 20 : 150)
@@ -67,6 +79,24 @@ onEachServer((place) => {
     expect(await outcomesOf(deliver(airflow.sink(), fresh()))).toEqual(["delivered"])
   })
 
+  test(`writes none of many where one was changed meanwhile, on ${place}`, async () => {
+    await using airflow = await openAirflow(place)
+    // More than a chunk, and the one that differs is in the last.
+    const credentials = manyRegistries(600).map((registry) => fresh(registry, 100))
+    await airflow.insert({ conn_id: "beside", conn_type: "http", plain: "theirs" })
+    for (const credential of credentials.slice(0, 599)) {
+      const conn_id = airflow.sink().targets(credential.registry)[0]?.slot ?? ""
+      await airflow.insert({ conn_id, conn_type: "docker", host: "", plain: "stale" })
+    }
+    await airflow.insert({ conn_id: CONN_ID, conn_type: "docker", plain: "stale" })
+    const before = await airflow.rows()
+    const { delivery } = await blocked(airflow, calm(), [...credentials, fresh()])
+    await airflow.run("COMMIT")
+    expect(await errorOf(delivery)).toMatchObject({ code: "changed-meanwhile" })
+    const after = await airflow.rows()
+    expect(after.slice(0, -1)).toEqual(before.slice(0, -1))
+  })
+
   test(`goes on where the other one thinks better of it, on ${place}`, async () => {
     await using airflow = await withOld()
     const { delivery } = await blocked(airflow)
@@ -102,6 +132,8 @@ onEachServer((place) => {
     stop.abort(new Error("enough"))
     await expect(delivery).rejects.toThrow("enough")
     await airflow.run("ROLLBACK")
+    // Time for whoever would go on with it.
+    await Bun.sleep(200)
     expect(await airflow.rows()).toEqual(before)
   })
 
@@ -127,6 +159,18 @@ onEachServer((place) => {
     expect(await sink.check?.(sink.targets(REGISTRY), calm())).toMatchObject([{ level: "ok" }])
     expect(await outcomesOf(deliver(sink, fresh()))).toEqual(["delivered"])
     expect(await outcomesOf(deliver(sink, fresh()))).toEqual(["delivered"])
+  })
+
+  test(`shows no password in errors although the table holds plain text, on ${place}`, async () => {
+    await using airflow = await openAirflow(place)
+    const credential = fresh()
+    const env = { AIRFLOW__CORE__FERNET_KEY: "" }
+    const sink = makeSink(kind, { url: airflow.url, conn_id: CONN_ID }, testDeps({ env }))
+    const repair = await breakTable(airflow)
+    const error = await errorOf(deliver(sink, credential))
+    await repair()
+    expect(error).toMatchObject({ code: "database-error", retryable: false })
+    expect(credentialForms(credential).filter((form) => textOf(error).includes(form))).toEqual([])
   })
 
   test(`says what is missing: the database, the table, the permission to widen, on ${place}`, async () => {
@@ -160,6 +204,17 @@ onEachServer((place) => {
       "delivered",
     ])
   })
+
+  if (isPostgres)
+    test("says so where only the sequence of ids is missing", async () => {
+      await using airflow = await openAirflow(place)
+      const sink = airflow.sink({ url: await asUser(airflow, "SELECT, INSERT, UPDATE") })
+      const [finding] = (await sink.check?.(sink.targets(REGISTRY), calm())) ?? []
+      expect(await outcomesOf(deliver(sink, fresh()))).toEqual(["permission-denied"])
+      expect(finding).toMatchObject({ level: "error" })
+      await airflow.run(finding?.fix ?? "")
+      expect(await outcomesOf(deliver(sink, fresh()))).toEqual(["delivered"])
+    })
 
   test(`does not create a second connection where two start at once, on ${place}`, async () => {
     await using airflow = await openAirflow(place)

@@ -159,7 +159,6 @@ export type Disturbance = {
 export async function openRig(place: Place, disturbance: Disturbance): Promise<SinkRig> {
   const airflow = await openAirflow(place)
   const seeded = new Set<unknown>()
-  const { create, drop } = BROKEN[airflow.dialect]
   return {
     setup: { options: airflow.options() },
     stored: ({ slot }) => airflow.login(slot),
@@ -171,12 +170,7 @@ export async function openRig(place: Place, disturbance: Disturbance): Promise<S
     neighbours: async () => (await airflow.rows()).filter(({ id }) => seeded.has(id)),
     unreachable: () => disturbance.unreachable(airflow),
     refused: () => disturbance.refused(airflow),
-    breakDelivery: async () => {
-      for (const statement of create) await airflow.run(statement)
-      return async () => {
-        for (const statement of drop) await airflow.run(statement)
-      }
-    },
+    breakDelivery: () => breakTable(airflow),
     spoil: ({ slot }) =>
       airflow.insert({ conn_id: slot, conn_type: "postgres", host: "db", plain: "theirs" }),
     secrets: [fernetKey, ...(disturbance.secrets ?? [])],
@@ -204,6 +198,15 @@ async function traceOf({ dialect, url, run }: Airflow): Promise<unknown> {
   return run(
     "SELECT id, xmin::text, ctid::text, (SELECT last_value FROM connection_id_seq) FROM connection ORDER BY id",
   )
+}
+
+/** Makes every update and insert fail with a message that quotes the row, until the returned function is called. */
+export async function breakTable({ dialect, run }: Airflow): Promise<() => Promise<void>> {
+  const { create, drop } = BROKEN[dialect]
+  for (const statement of create) await run(statement)
+  return async () => {
+    for (const statement of drop) await run(statement)
+  }
 }
 
 const BROKEN = {
