@@ -7,12 +7,14 @@ import {
   type DeliveryResult,
   defineSink,
   type Finding,
+  fillTemplate,
   flagOption,
   type Held,
   listOption,
   type SinkDeps,
   secretOption,
   type Target,
+  templateProblem,
 } from "../src/sink.ts"
 import { checkDelivery } from "./_airflow/check.ts"
 import type { FernetSetting } from "./_airflow/config.ts"
@@ -37,7 +39,7 @@ export default defineSink({
   ],
   options: v.strictObject({
     conn_id: listOption(
-      "Airflow connection id; {account} and {region} stand for the registry's (repeatable)",
+      "Airflow connection id; {account}, {region} and {host} stand for the registry's (repeatable)",
     ),
     url: v.optional(
       secretOption(
@@ -54,6 +56,7 @@ export default defineSink({
     ),
     adopt: v.optional(flagOption("Overwrite connections that hold something other than an ECR login"), false),
   }),
+  airflowDefaults: ["url", "fernet_key"],
   create(options, deps) {
     for (const template of options.conn_id) requireConnId(template, SAMPLE_REGISTRY)
     requireUsable(options)
@@ -151,12 +154,9 @@ function slotFailure(refusal: Parameters<typeof failureOf>[0], target: Target | 
 
 const SAMPLE_REGISTRY = ownRegistry("123456789012", "us-gov-east-1")
 
-function requireConnId(template: string, { account, region }: Registry): string {
-  const connId = template.replaceAll("{account}", account).replaceAll("{region}", region)
-  const unknown = /\{[^}]*\}?/.exec(connId)?.[0]
-  const problem = unknown
-    ? `${unknown} stands for nothing; there are {account} and {region}`
-    : connIdProblem(connId)
+function requireConnId(template: string, registry: Registry): string {
+  const connId = fillTemplate(template, registry)
+  const problem = templateProblem(template) ?? connIdProblem(connId)
   if (problem) throw new ConfigError([{ path: "conn_id", message: `${template}: ${problem}` }])
   return connId
 }

@@ -2,6 +2,7 @@
 // The SDK would read them itself, but ignores AWS_DEFAULT_REGION, AWS_CA_BUNDLE and, under Bun, the proxy variables.
 import { existsSync, readFileSync } from "node:fs"
 import type { FetchHttpHandler } from "@smithy/fetch-http-handler"
+import type { AirflowIdentity } from "./airflow-identity.ts"
 
 /** Environment variables, as they come from outside. */
 export type Environment = Readonly<Record<string, string | undefined>>
@@ -13,12 +14,14 @@ export type AwsSettings = {
   readonly requestHandler: FetchHttpHandler
   /** The keys of the profile in use, empty where there is none. */
   readonly profileKeys: ProfileKeys
+  /** What an Airflow connection says, where one is asked as; it comes before environment and profile. */
+  readonly identity?: AirflowIdentity
 }
 
 type ProfileKeys = Readonly<Record<string, string | undefined>>
 
 /** The services that ecrelay calls, by the names of their endpoint variables and profile keys. */
-export type AwsService = "ecr" | "ecr_public" | "sts"
+export type AwsService = "ecr" | "ecr_public" | "sts" | "ssm"
 
 /**
  * The keys of a profile in AWS's config and credentials files: the named one, else AWS_PROFILE, else `default`.
@@ -56,8 +59,14 @@ export function defaultRegion(env: Environment, profileKeys: ProfileKeys | undef
   return env.AWS_REGION || env.AWS_DEFAULT_REGION || profileKeys?.region || undefined
 }
 
-/** The endpoint that environment or profile give for a service, in the order of AWS's SDKs. */
-function configuredEndpoint({ env, profileKeys }: AwsSettings, service: AwsService): string | undefined {
+/** The endpoint that Airflow, environment or profile give for a service, in the order of AWS's SDKs. */
+function configuredEndpoint(
+  { env, profileKeys, identity }: AwsSettings,
+  service: AwsService,
+): string | undefined {
+  const { byService = {}, all } = identity?.endpoints ?? {}
+  const airflows = byService[service.replace("_", "-")] ?? (service === "sts" ? undefined : all)
+  if (airflows) return airflows
   if (isTrue(env.AWS_IGNORE_CONFIGURED_ENDPOINT_URLS || profileKeys.ignore_configured_endpoint_urls))
     return undefined
   return (
@@ -71,14 +80,14 @@ function configuredEndpoint({ env, profileKeys }: AwsSettings, service: AwsServi
 
 /** The configuration that every SDK client is made with. Nothing is left for the SDK to look up at run time. */
 export function clientConfig(settings: AwsSettings, service: AwsService, endpointUrl?: string) {
-  const { env, profileKeys, region, requestHandler } = settings
+  const { env, profileKeys, region, requestHandler, identity } = settings
   const endpoint = endpointUrl ?? configuredEndpoint(settings, service)
   return {
     region,
     requestHandler,
     ...(endpoint ? { endpoint } : {}),
-    maxAttempts: Number(env.AWS_MAX_ATTEMPTS || profileKeys.max_attempts) || 3,
-    retryMode: env.AWS_RETRY_MODE || profileKeys.retry_mode || "standard",
+    maxAttempts: identity?.maxAttempts ?? (Number(env.AWS_MAX_ATTEMPTS || profileKeys.max_attempts) || 3),
+    retryMode: identity?.retryMode ?? (env.AWS_RETRY_MODE || profileKeys.retry_mode || "standard"),
     useFipsEndpoint: isTrue(env.AWS_USE_FIPS_ENDPOINT || profileKeys.use_fips_endpoint),
     useDualstackEndpoint: isTrue(env.AWS_USE_DUALSTACK_ENDPOINT || profileKeys.use_dualstack_endpoint),
   }
@@ -86,15 +95,25 @@ export function clientConfig(settings: AwsSettings, service: AwsService, endpoin
 
 /**
  * A `fetch` that trusts AWS_CA_BUNDLE (or the profile's `ca_bundle`) instead of the built-in roots where one is
- * named. Proxy variables are honoured by the runtime's own fetch. Throws what reading the bundle throws.
+ * named, and what an Airflow connection says before that. Proxy variables are honoured by the runtime's own fetch.
+ * Throws what reading the bundle throws.
  */
-export function trustingFetch(real: typeof fetch, env: Environment, profileKeys: ProfileKeys): typeof fetch {
-  const bundle = env.AWS_CA_BUNDLE || profileKeys.ca_bundle
-  if (!bundle) return real
-  const ca = readFileSync(bundle, "utf8")
-  // `tls` is Bun's; Deno ignores it and has DENO_CERT for the same.
-  const withTrust = (input: Parameters<typeof fetch>[0], init?: RequestInit) =>
-    real(input, { ...init, tls: { ca } } as RequestInit)
+export function trustingFetch(
+  real: typeof fetch,
+  env: Environment,
+  profileKeys: ProfileKeys,
+  identity?: Pick<AirflowIdentity, "verify" | "proxies">,
+): typeof fetch {
+  const bundle = identity?.verify ?? (env.AWS_CA_BUNDLE || profileKeys.ca_bundle || undefined)
+  const proxies = identity?.proxies
+  if (bundle === undefined && !proxies) return real
+  const tls =
+    bundle === false ? { rejectUnauthorized: false } : bundle && { ca: readFileSync(bundle, "utf8") }
+  const withTrust = (input: Parameters<typeof fetch>[0], init?: RequestInit) => {
+    const proxy = proxies?.[new URL(input instanceof Request ? input.url : input).protocol.slice(0, -1)]
+    // `tls` and `proxy` are Bun's; Deno ignores them and has DENO_CERT and the proxy variables for the same.
+    return real(input, { ...init, ...(tls ? { tls } : {}), ...(proxy ? { proxy } : {}) } as RequestInit)
+  }
   return withTrust as typeof fetch
 }
 

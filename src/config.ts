@@ -1,10 +1,11 @@
 // The configuration: flags, variables and the config file made into checked values, all problems reported at once.
 // No I/O of its own: what the default region is comes in from outside.
+import * as v from "valibot"
 import type { ConfigFile } from "./config-file.ts"
 import { TOKEN_LIFETIME_MS } from "./credential.ts"
 import { ConfigError } from "./errors.ts"
 import type { PlannedRegistry } from "./plan.ts"
-import { isRoleArn, NO_ROLE_ARN, type Principal, principalOf } from "./principal.ts"
+import { type Principal, principalOf, principalProblem } from "./principal.ts"
 import {
   gathering,
   type Reading,
@@ -18,13 +19,14 @@ import {
 import { readRegistries } from "./registry-spec.ts"
 import type { Given } from "./settings.ts"
 import type { Sink } from "./sink.ts"
-import { parseSinkTable, parseSinkText, type SinkSpec } from "./sink-spec.ts"
+import { asConfigIssues, OUR_WORDS, parseSinkTable, parseSinkText, type SinkSpec } from "./sink-spec.ts"
 
 /** Everything that a command needs to know. Durations in milliseconds. */
 export type Config = {
   readonly registries: readonly PlannedRegistry[]
   readonly sinks: readonly ConfiguredSink[]
   readonly principal: Principal
+  readonly airflow: AirflowPlace
   readonly endpointUrl: string | undefined
   readonly intervalMs: number | undefined
   readonly minRemainingMs: number | undefined
@@ -40,12 +42,18 @@ export type Config = {
 /** A sink that was made, and what it was made from. */
 type ConfiguredSink = SinkSpec & { readonly sink: Sink }
 
+/** Where Airflow's database is and how it is encrypted, as [airflow] and --airflow-url say; else Airflow's own words. */
+export type AirflowPlace = { readonly url?: string; readonly fernet_key?: string }
+
+/** What holds for all sinks and registries that do not say otherwise. */
+export type Common = { readonly principal: Principal; readonly airflow: AirflowPlace }
+
 /** What a configuration needs from outside itself. */
 export type ConfigDeps = {
-  /** Asked only where nothing names a registry or region. */
-  readonly loadDefaultRegion: (profile: string | undefined) => Promise<string | undefined>
+  /** Asked only where nothing names a registry or region. Rejects with a FetchError. */
+  readonly loadDefaultRegion: (common: Common) => Promise<string | undefined>
   /** Makes a sink without I/O of its own. Rejects with a ConfigError. */
-  readonly createSink: (spec: SinkSpec) => Promise<Sink>
+  readonly createSink: (spec: SinkSpec, common: Common) => Promise<Sink>
 }
 
 /** From the least to the most important. */
@@ -63,16 +71,16 @@ export async function parseConfig(
   const one = (key: string) => reading.texts(key)?.texts[0]
   const principal = principalOf({
     profile: one("profile"),
-    roleArn: one("role_arn"),
+    airflowConnection: one("aws_conn_id"),
+    roleArns: reading.texts("role_arn")?.texts,
     externalId: one("external_id"),
   })
-  if (principal.roleArn && !isRoleArn(principal.roleArn))
-    reading.issues.push({ path: reading.texts("role_arn")?.from ?? "", message: NO_ROLE_ARN })
-  if (principal.externalId && !principal.roleArn)
-    reading.issues.push({ path: "--external-id", message: "goes with --role-arn" })
+  const problem = principalProblem(principal)
+  if (problem) reading.issues.push({ path: reading.texts(problem.key)?.from ?? "", message: problem.message })
   const endpointUrl = readUrl(reading, "endpoint_url")
+  const common = { principal, airflow: readAirflow(reading, file) }
   const partial = {
-    principal,
+    ...common,
     endpointUrl,
     intervalMs: readInterval(reading),
     minRemainingMs: readDuration(reading, "min_remaining"),
@@ -82,10 +90,31 @@ export async function parseConfig(
     logLevel: readWord(reading, "log_level", LOG_LEVELS) ?? "info",
     logFormat: readWord(reading, "log_format", ["text", "json"]) ?? "text",
   }
-  const sinks = await readSinks(reading, file, deps)
-  const registries = await readRegistries(reading, file, principal, endpointUrl, deps.loadDefaultRegion)
+  const sinks = await readSinks(reading, file, common, deps)
+  const asks = { principal, ...(endpointUrl ? { endpointUrl } : {}) }
+  const registries = await readRegistries(reading, file, asks, readSwitch(reading, "probe"), () =>
+    deps.loadDefaultRegion(common),
+  )
   if (reading.issues.length > 0) throw new ConfigError(reading.issues)
   return { ...partial, sinks, registries, notes: reading.notes }
+}
+
+const AIRFLOW_TABLE = v.strictObject({
+  url: v.optional(v.pipe(v.string(), v.nonEmpty("must not be empty"))),
+  fernet_key: v.optional(v.pipe(v.string(), v.nonEmpty("must not be empty"))),
+})
+
+function readAirflow(reading: Reading, file: ConfigFile | undefined): AirflowPlace {
+  const parsed = v.safeParse(AIRFLOW_TABLE, file?.tables.airflow ?? {}, OUR_WORDS)
+  if (!parsed.success)
+    reading.issues.push(
+      ...asConfigIssues(parsed.issues, `${file?.path}: airflow`, Object.keys(AIRFLOW_TABLE.entries)),
+    )
+  const { url, fernet_key } = parsed.success ? parsed.output : {}
+  const given = reading.texts("airflow_url")?.texts[0]
+  // A URL of its own is another Airflow, whose key is another too.
+  if (given) return { url: given }
+  return { ...(url ? { url } : {}), ...(fernet_key ? { fernet_key } : {}) }
 }
 
 function readInterval(reading: Reading): number | undefined {
@@ -104,6 +133,7 @@ function readInterval(reading: Reading): number | undefined {
 async function readSinks(
   reading: Reading,
   file: ConfigFile | undefined,
+  common: Common,
   { createSink }: ConfigDeps,
 ): Promise<readonly ConfiguredSink[]> {
   const tables = readTables(reading, file, "sink")
@@ -117,7 +147,7 @@ async function readSinks(
   for (const parse of parsers)
     await gathering(reading, async () => {
       const spec = parse()
-      sinks.push({ ...spec, sink: await createSink(spec) })
+      sinks.push({ ...spec, sink: await createSink(spec, common) })
     })
   if (parsers.length === 0 && !file?.tables.sink)
     reading.issues.push({

@@ -6,6 +6,7 @@ import { DeliveryError, FetchError } from "./errors.ts"
 import { type Accounts, described, failed, type Outcome } from "./outcome.ts"
 import { duplicateTargets, type Plan, type PlannedDelivery, type PlannedSink, targetsOf } from "./plan.ts"
 import { formatPrincipal } from "./principal.ts"
+import type { Probe } from "./probe.ts"
 import type { DeliveryResult, Target } from "./sink.ts"
 import { callSink } from "./sink-call.ts"
 import { formatSource, sourceKey } from "./source.ts"
@@ -21,11 +22,13 @@ export type DeliveryDeps = {
   /** Bounds one call of a sink, in milliseconds. */
   readonly timeoutMs: number
   readonly accounts: Accounts
+  readonly probe: Probe
 }
 
 type Parcel = Ready & {
   readonly target: Target
   readonly credential: Credential
+  readonly warning?: string
 }
 
 /** Delivers what is ready for a sink; an outcome for each, in order. Never rejects. */
@@ -53,9 +56,13 @@ export async function deliver(
     else if (refusal) outcomes.set(delivery, failed(delivery, refused(sink, target, refusal), accounts))
     else parcels.push({ delivery, held, target, credential: credentialOf(held.token, target) })
   }
-  const results = parcels.length > 0 ? await deliverParcels(sink, parcels, deps, signal) : []
-  for (const [i, parcel] of parcels.entries())
-    outcomes.set(parcel.delivery, asOutcome(parcel, results[i], deps))
+  const good: Parcel[] = []
+  for (const probed of await Promise.all(parcels.map((parcel) => probeParcel(parcel, deps, signal))))
+    if ("parcel" in probed)
+      outcomes.set(probed.parcel.delivery, failed(probed.parcel.delivery, probed.error, accounts))
+    else good.push(probed)
+  const results = good.length > 0 ? await deliverParcels(sink, good, deps, signal) : []
+  for (const [i, parcel] of good.entries()) outcomes.set(parcel.delivery, asOutcome(parcel, results[i], deps))
   return ready.map(({ delivery }) => outcomes.get(delivery) as Outcome)
 }
 
@@ -66,8 +73,31 @@ function credentialOf(
   return { registry, userName, password, expiresAt }
 }
 
+async function probeParcel(
+  parcel: Parcel,
+  { probe }: DeliveryDeps,
+  signal: AbortSignal,
+): Promise<Parcel | { readonly parcel: Parcel; readonly error: FetchError }> {
+  const { planned } = parcel.delivery
+  if (!planned.probe) return parcel
+  const { host } = parcel.target.registry
+  const verdict = await probe(parcel.credential, signal)
+  if (verdict.answer === "none")
+    return { ...parcel, warning: `the login was not tried at ${host}: ${verdict.why}` }
+  if (verdict.answer === "accepted") return parcel
+  const principal = formatPrincipal(planned.source.principal)
+  const error = new FetchError(`${host}: the registry refuses the new login (${verdict.status})`, {
+    code: "probe-refused",
+    hint: `nothing was written; see that the registry is one that ${principal} may read, and that its name leads to ECR`,
+    retryable: false,
+    principal,
+    registry: host,
+  })
+  return { parcel, error }
+}
+
 function asOutcome(
-  { delivery, held }: Ready,
+  { delivery, held, warning }: Parcel,
   result: DeliveryResult | undefined,
   { accounts }: DeliveryDeps,
 ): Outcome {
@@ -75,7 +105,13 @@ function asOutcome(
   // A sink that says nothing of a target may not have written it.
   if (!result) return failed(delivery, new Error(`${type} gave no result for a delivery`), accounts)
   if (result.outcome === "failed") return failed(delivery, result.error, accounts)
-  return { ...described(delivery, accounts), ...result, refresh: held.refresh }
+  const warnings = [warning, result.warning].filter((one) => one !== undefined)
+  return {
+    ...described(delivery, accounts),
+    ...result,
+    ...(warnings.length > 0 ? { warning: warnings.join("; ") } : {}),
+    refresh: held.refresh,
+  }
 }
 
 async function deliverParcels(

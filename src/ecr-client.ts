@@ -2,7 +2,8 @@
 // one file (scripts/build.ts), which starts twice as fast; every setting is therefore given, none is looked up here.
 import { ECRClient, GetAuthorizationTokenCommand } from "@aws-sdk/client-ecr"
 import { streamCollector } from "@smithy/fetch-http-handler"
-import type { Answer, ClientConfig } from "./ecr.ts"
+import type { ClientConfig } from "./aws-client.ts"
+import type { Answer } from "./ecr.ts"
 
 export { FetchHttpHandler } from "@smithy/fetch-http-handler"
 

@@ -1,11 +1,10 @@
 // ECR: the call that gives an authorization token. One call is one token for every registry that its principal may read
 // in that region. What it means when AWS gives none is said in `fetch-failure.ts`.
-import type { FetchHttpHandler } from "@smithy/fetch-http-handler"
-import { type AwsSettings, clientConfig, type Environment, loadProfileKeys, trustingFetch } from "./aws.ts"
+import { type AwsDeps, type ClientConfig, loadClientConfig } from "./aws-client.ts"
 import { decodeAuthorizationToken, type Secret } from "./credential.ts"
 import { FetchError } from "./errors.ts"
 import { asFetchError } from "./fetch-failure.ts"
-import { formatPrincipal, loadCredentials } from "./principal.ts"
+import { formatPrincipal } from "./principal.ts"
 import { bareHost, parseRegistry } from "./registry.ts"
 import { formatSource, type Source } from "./source.ts"
 
@@ -19,9 +18,6 @@ export type Token = {
   readonly account: string | undefined
 }
 
-/** What this file uses of the world. */
-export type AwsDeps = { readonly env: Environment; readonly fetch: typeof fetch }
-
 /** What AWS is asked: a token of a source, or the account behind it. Both reject with a FetchError. */
 export type Aws = {
   fetchToken(source: Source, signal: AbortSignal): Promise<Token>
@@ -33,47 +29,25 @@ export function createAws(deps: AwsDeps): Aws {
   return {
     fetchToken: (source, signal) =>
       asking(source, signal, async () => {
-        const settings = await loadSettings(source, deps)
-        const credentials = await loadCredentials(source.principal, settings, signal)
+        const { principal, region, endpointUrl } = source
+        const service = source.service === "ecr" ? "ecr" : "ecr_public"
+        const config = await loadClientConfig({ service, principal, region, endpointUrl }, deps, signal)
         const { fetchAuthorizationData } = await import("./ecr-client.ts")
-        const answer = await (source.service === "ecr" ? fetchAuthorizationData : publicToken)(
-          {
-            ...clientConfig(settings, source.service === "ecr" ? "ecr" : "ecr_public", source.endpointUrl),
-            credentials,
-          },
-          signal,
+        return decode(
+          source,
+          await (service === "ecr" ? fetchAuthorizationData : publicToken)(config, signal),
         )
-        return decode(source, answer)
       }),
     fetchAccount: (source, signal) =>
       asking(source, signal, async () => {
-        const settings = await loadSettings(source, deps)
+        const { principal, region } = source
+        const config = await loadClientConfig({ service: "sts", principal, region }, deps, signal)
         const { callerAccount } = await import("./sts.ts")
-        return callerAccount(await loadCredentials(source.principal, settings, signal), settings, signal)
+        return callerAccount(config, signal)
       }),
   }
 }
 
-async function loadSettings(source: Source, deps: AwsDeps): Promise<AwsSettings> {
-  const { principal, region } = source
-  const found = await loadProfileKeys(deps.env, principal.profile)
-  // The SDK would pass over a profile that is not there and take the machine's own role.
-  if (!found && principal.profile) throw noProfile(source, principal.profile)
-  const profileKeys = found ?? {}
-  const { FetchHttpHandler } = await import("./ecr-client.ts")
-  const customFetch = trustingFetch(deps.fetch, deps.env, profileKeys)
-  return {
-    env: deps.env,
-    region,
-    profileKeys,
-    requestHandler: new FetchHttpHandler({ customFetch }) as FetchHttpHandler,
-  }
-}
-
-/** How to make a client, and with whose credentials. */
-export type ClientConfig = ReturnType<typeof clientConfig> & {
-  credentials: Awaited<ReturnType<typeof loadCredentials>>
-}
 /** What AWS answers, before anything is decoded. */
 export type Answer = {
   authorizationToken?: string | undefined
@@ -87,19 +61,6 @@ async function publicToken(config: ClientConfig, signal: AbortSignal): Promise<A
   const client = new ECRPUBLICClient({ ...config, streamCollector })
   const answer = await client.send(new GetAuthorizationTokenCommand({}), { abortSignal: signal })
   return answer.authorizationData
-}
-
-function noProfile(source: Source, profile: string): FetchError {
-  return new FetchError(
-    `${formatSource(source)}: AWS's config and credentials files have no profile ${profile}`,
-    {
-      code: "no-profile",
-      hint: "`aws configure list-profiles` shows which there are; the files are ~/.aws/config and ~/.aws/credentials, or what AWS_CONFIG_FILE and AWS_SHARED_CREDENTIALS_FILE name",
-      retryable: false,
-      principal: formatPrincipal(source.principal),
-      registry: formatSource(source),
-    },
-  )
 }
 
 function decode(source: Source, answer: Answer | undefined): Token {
@@ -121,7 +82,6 @@ async function asking<T>(source: Source, signal: AbortSignal, ask: () => Promise
   try {
     return await orAborted(ask, signal)
   } catch (cause) {
-    if (cause instanceof FetchError) throw cause
     throw asFetchError(source, cause, signal)
   }
 }

@@ -7,7 +7,12 @@ import type { Sink, Target } from "./sink.ts"
 import { type Source, sourceKey } from "./source.ts"
 
 /** A registry to keep fresh: one that is known, or the caller's own in the source's region. */
-export type PlannedRegistry = { readonly source: Source; readonly registry: Registry | "own" }
+export type PlannedRegistry = {
+  readonly source: Source
+  readonly registry: Registry | "own"
+  /** Try a new login at the registry before it is written. */
+  readonly probe?: boolean
+}
 
 /** A configured sink and the registries it wants. */
 export type PlannedSink = {

@@ -2,7 +2,7 @@
 import type { ConfigFile } from "./config-file.ts"
 import { parseDuration } from "./duration.ts"
 import { ConfigError, type ConfigIssue } from "./errors.ts"
-import { flagOf, type Given, nearestWord, SETTINGS } from "./settings.ts"
+import { flagOf, type Given, nearestWord, SETTINGS, type Setting } from "./settings.ts"
 
 /** One setting's texts and where they stand: `--interval`, `ECRELAY_INTERVAL`, `/etc/…/config.toml: interval`. */
 type Texts = { readonly from: string; readonly texts: readonly string[] }
@@ -22,7 +22,7 @@ export function readSettings(flags: Given, variables: Given, file: ConfigFile | 
   const issues: ConfigIssue[] = []
   const fromFile = new Map<string, Texts>()
   for (const [key, value] of Object.entries(file?.tables ?? {})) {
-    if (key === "sink" || key === "registry") continue
+    if (key === "sink" || key === "registry" || key === "airflow") continue
     const setting = SETTINGS.find((one) => one.key === key && !one.flagOnly)
     const from = `${file?.path}: ${key}`
     if (!setting) {
@@ -33,19 +33,22 @@ export function readSettings(flags: Given, variables: Given, file: ConfigFile | 
       const flag = SETTINGS.find((one) => one.key === key)
       const way = nearest ? `did you mean ${nearest}?` : flag && `${flagOf(flag)} is a flag only`
       issues.push({ path: from, message: `unknown key${way ? `; ${way}` : ""}` })
-    } else if (
+    } else if (typeof value === "boolean" && setting.value === undefined)
+      fromFile.set(key, { from, texts: [String(value)] })
+    else if (
       [value].flat().every((text) => typeof text === "string") &&
       (setting.repeatable || !Array.isArray(value))
     )
       fromFile.set(key, { from, texts: [value].flat() as string[] })
-    else
-      issues.push({
-        path: from,
-        message: `must be a text in quotes${setting.repeatable ? " or a list of them" : ""}`,
-      })
+    else issues.push({ path: from, message: whatIsWanted(setting) })
   }
   const texts = (key: string) => flags.get(key) ?? variables.get(key) ?? fromFile.get(key)
   return { issues, notes: [], texts, isGiven: (key) => flags.has(key) || variables.has(key) }
+}
+
+function whatIsWanted({ value, repeatable }: Setting): string {
+  if (value === undefined) return "must be true or false"
+  return `must be a text in quotes${repeatable ? " or a list of them" : ""}`
 }
 
 /** A duration in milliseconds. */

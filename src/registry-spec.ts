@@ -1,8 +1,9 @@
 // Registries as they are configured: --registry, --region or a [[registry]] table → a registry and who asks for it.
 import * as v from "valibot"
 import type { ConfigFile } from "./config-file.ts"
+import { FetchError } from "./errors.ts"
 import type { PlannedRegistry } from "./plan.ts"
-import { isRoleArn, NO_ROLE_ARN, type Principal, principalOf } from "./principal.ts"
+import { isRoleArn, NO_ROLE_ARN, principalOf, principalProblem } from "./principal.ts"
 import { isHttpUrl, NO_URL, type Reading, readTables } from "./reading.ts"
 import { isAccount, isRegion, ownRegistry, parseRegistry, partitionOf, type Registry } from "./registry.ts"
 import { asConfigIssues, OUR_WORDS } from "./sink-spec.ts"
@@ -12,18 +13,18 @@ import { type Source, sourceKey } from "./source.ts"
 export async function readRegistries(
   reading: Reading,
   file: ConfigFile | undefined,
-  principal: Principal,
-  endpointUrl: string | undefined,
-  loadDefaultRegion: (profile: string | undefined) => Promise<string | undefined>,
+  asks: Pick<Source, "principal" | "endpointUrl">,
+  probe: boolean,
+  loadDefaultRegion: () => Promise<string | undefined>,
 ): Promise<readonly PlannedRegistry[]> {
-  const common = { principal, ...(endpointUrl ? { endpointUrl } : {}) }
+  const common = { asks, ...(probe ? { probe } : {}) }
   const isGiven = reading.isGiven("registry") || reading.isGiven("region")
   const tables = readTables(reading, file, "registry")
   if (isGiven && tables.length > 0)
     reading.notes.push(
       `${reading.isGiven("registry") ? "--registry" : "--region"} replaces the [[registry]] tables of ${file?.path}`,
     )
-  const planned = [
+  const all = [
     ...(isGiven
       ? []
       : tables.map((table, i) => readRegistryTable(reading, table, `${file?.path}: registry[${i}]`, common))),
@@ -32,16 +33,23 @@ export async function readRegistries(
       readRegion(reading, region, common),
     ),
   ]
-  if (planned.length === 0) {
-    const region = await loadDefaultRegion(principal.profile)
-    if (!region)
+  if (all.length === 0) {
+    const region = await loadDefaultRegion().catch((error) => {
+      if (!(error instanceof FetchError)) throw error
+      reading.issues.push({
+        path: "",
+        message: `no region is named, and ${error.message}; name one with --region`,
+      })
+      return null
+    })
+    if (region) all.push(readRegion(reading, region, common))
+    else if (region === undefined)
       reading.issues.push({
         path: "",
         message: "no region: name one with --region or AWS_REGION, or a registry with --registry",
       })
-    else planned.push(readRegion(reading, region, common))
   }
-  return withoutRepeats(planned.filter((one) => one !== undefined))
+  return withoutRepeats(all.filter((one) => one !== undefined))
 }
 
 // The same registry by the same identity, named twice, is one wish.
@@ -51,13 +59,14 @@ function withoutRepeats(planned: readonly PlannedRegistry[]): readonly PlannedRe
   return [...new Map(planned.map((one) => [key(one), one])).values()]
 }
 
-type Common = Pick<Source, "principal" | "endpointUrl">
+/** What holds for a registry that does not say otherwise. */
+type Common = { readonly asks: Pick<Source, "principal" | "endpointUrl">; readonly probe?: boolean }
 
 function readHost(reading: Reading, text: string, common: Common): PlannedRegistry | undefined {
   const from = reading.texts("registry")?.from ?? ""
   const host = hostNamed(text)
   const registry = parseRegistry(host)
-  if (registry) return { registry, source: { ...common, service: registry.service, region: registry.region } }
+  if (registry) return planned(registry, registry.region, common)
   reading.issues.push({ path: from, message: `${JSON.stringify(text)} ${whyNoRegistry(host)}` })
   return undefined
 }
@@ -77,9 +86,14 @@ function whyNoRegistry(host: string): string {
   return "is not an ECR registry, such as 123456789012.dkr.ecr.eu-west-1.amazonaws.com; a name of your own in front of ECR goes into a [[registry]] table with its account and region"
 }
 
+function planned(registry: Registry | "own", region: string, { asks, ...common }: Common): PlannedRegistry {
+  const service = registry === "own" ? "ecr" : registry.service
+  return { ...common, registry, source: { ...asks, service, region } }
+}
+
 function readRegion(reading: Reading, text: string, common: Common): PlannedRegistry | undefined {
   const region = text.trim()
-  if (isRegion(region)) return { registry: "own", source: { ...common, service: "ecr", region } }
+  if (isRegion(region)) return planned("own", region, common)
   const from = reading.texts("region")?.from ?? "AWS_REGION, AWS_DEFAULT_REGION or profile"
   reading.issues.push({ path: from, message: `${JSON.stringify(text)} is not a region, such as eu-west-1` })
   return undefined
@@ -95,9 +109,17 @@ const REGISTRY_TABLE = v.strictObject({
     v.pipe(v.string("must be a region"), v.check(isRegion, "must be a region, such as eu-west-1")),
   ),
   profile: text("must be a profile's name"),
-  role_arn: v.optional(v.pipe(v.string(NO_ROLE_ARN), v.check(isRoleArn, NO_ROLE_ARN))),
+  aws_conn_id: text("must be the id of an Airflow connection"),
+  role_arn: v.optional(
+    v.pipe(
+      v.union([v.string(), v.array(v.string())], NO_ROLE_ARN),
+      v.transform((arns) => [arns].flat()),
+      v.check((arns) => arns.length > 0 && arns.every(isRoleArn), NO_ROLE_ARN),
+    ),
+  ),
   external_id: text("must be a text"),
   endpoint_url: v.optional(v.pipe(v.string(NO_URL), v.check(isHttpUrl, NO_URL))),
+  probe: v.optional(v.boolean("must be true or false")),
 })
 
 function readRegistryTable(
@@ -111,24 +133,30 @@ function readRegistryTable(
     reading.issues.push(...asConfigIssues(parsed.issues, origin, Object.keys(REGISTRY_TABLE.entries)))
     return undefined
   }
-  const { host, account, region, profile, role_arn, external_id, endpoint_url } = parsed.output
-  const own = principalOf({ profile, roleArn: role_arn, externalId: external_id })
-  const shared = {
-    // A table that names an identity names all of it.
-    principal: Object.keys(own).length > 0 ? own : common.principal,
-    ...(endpoint_url
-      ? { endpointUrl: endpoint_url }
-      : common.endpointUrl
-        ? { endpointUrl: common.endpointUrl }
-        : {}),
-  }
+  const { host, account, region, profile, aws_conn_id, role_arn, external_id, endpoint_url, probe } =
+    parsed.output
+  const own = principalOf({
+    profile,
+    airflowConnection: aws_conn_id,
+    roleArns: role_arn,
+    externalId: external_id,
+  })
+  const problem = principalProblem(own)
+  if (problem) reading.issues.push({ path: `${origin}, ${problem.key}`, message: problem.message })
+  const endpointUrl = endpoint_url ?? common.asks.endpointUrl
   const registry = registryNamed(host === undefined ? undefined : hostNamed(host), account, region)
   if (typeof registry === "object" && "fault" in registry) {
     reading.issues.push({ path: origin, message: registry.fault })
     return undefined
   }
-  if (registry === "own") return { registry, source: { ...shared, service: "ecr", region: region as string } }
-  return { registry, source: { ...shared, service: registry.service, region: registry.region } }
+  return planned(registry, registry === "own" ? (region as string) : registry.region, {
+    asks: {
+      // A table that names an identity names all of it.
+      principal: Object.keys(own).length > 0 ? own : common.asks.principal,
+      ...(endpointUrl ? { endpointUrl } : {}),
+    },
+    ...((probe ?? common.probe) ? { probe: true } : {}),
+  })
 }
 
 const HOST = /^(?!-)[a-z0-9.-]+$/

@@ -1,7 +1,10 @@
 // A session: the world, the checked configuration and the plan that a command works with.
+import type { AirflowConnection } from "./airflow-identity.ts"
 import { defaultRegion, type Environment, loadProfileKeys } from "./aws.ts"
+import { createAwsAccess } from "./aws-access.ts"
+import type { AwsDeps } from "./aws-client.ts"
 import type { Clock } from "./clock.ts"
-import { type Config, parseConfig } from "./config.ts"
+import { type AirflowPlace, type Common, type Config, parseConfig } from "./config.ts"
 import { loadConfigFile } from "./config-file.ts"
 import { type Aws, createAws } from "./ecr.ts"
 import { ConfigError, type ConfigIssue } from "./errors.ts"
@@ -10,16 +13,22 @@ import { type Plan, type PlannedRegistry, refuseDuplicateTargets } from "./plan.
 import type { Style } from "./report.ts"
 import { type Given, settingsFromEnvironment } from "./settings.ts"
 import type { SinkDeps } from "./sink.ts"
-import { createSink, type SinkKinds, type SinkSpec } from "./sink-spec.ts"
+import { createSink, type SinkKinds, type SinkSpec, secretFor } from "./sink-spec.ts"
 
 /** The world as `main.ts` hands it in. */
-export type World = Omit<SinkDeps, "secret"> & {
+export type World = Omit<SinkDeps, "secret" | "aws"> & {
   readonly env: Environment
   readonly clock: Clock
   /** A number in [0, 1). */
   readonly random: () => number
-  readonly fetch: typeof fetch
   readonly kinds: SinkKinds
+  /** The connection of this id as Airflow itself would find it. Rejects with a FetchError. */
+  readonly loadAirflowConnection: (
+    connId: string,
+    place: AirflowPlace,
+    deps: Omit<SinkDeps, "aws">,
+    signal: AbortSignal,
+  ) => Promise<AirflowConnection>
   /** Whether standard output is a terminal that may show colour. */
   readonly colour: boolean
   readonly print: (text: string) => void
@@ -39,22 +48,69 @@ export type Session = {
 
 /** Reads the configuration, makes the sinks and the plan. Nothing is asked of AWS or of a sink. Throws a ConfigError. */
 export async function openSession(given: Given, world: World): Promise<Session> {
-  const config = await loadConfig(given, world)
+  let log: Log | undefined
+  const warn = once((text) => log?.("warn", text))
+  const config = await loadConfig(given, world, warn)
   const plan = createPlan(config)
-  const log = createLog({ level: config.logLevel, format: config.logFormat }, world.clock, world.printError)
+  log = createLog({ level: config.logLevel, format: config.logFormat }, world.clock, world.printError)
   for (const note of config.notes) log("info", note)
-  return { world, config, plan, log, aws: createAws(world) }
+  return { world, config, plan, log, aws: createAws(awsDeps(world, config.airflow, warn)) }
 }
 
 /** Flags, variables and config file, checked. Throws a ConfigError. */
-export async function loadConfig(given: Given, world: World): Promise<Config> {
+export async function loadConfig(
+  given: Given,
+  world: World,
+  warn: (text: string) => void = () => undefined,
+): Promise<Config> {
   const { env } = world
   const variables = settingsFromEnvironment(env)
   const named = (given.get("config") ?? variables.get("config"))?.texts[0]
   return parseConfig(given, variables, await loadConfigFile(named, env), {
-    loadDefaultRegion: async (profile) => defaultRegion(env, await loadProfileKeys(env, profile)),
-    createSink: (spec) => createSink(spec, world.kinds, world),
+    loadDefaultRegion: (common) => loadDefaultRegion(common, world, warn),
+    createSink: (spec, { principal, airflow }) =>
+      createSink(
+        spec,
+        world.kinds,
+        { ...world, aws: createAwsAccess(principal, awsDeps(world, airflow, warn)) },
+        airflow,
+      ),
   })
+}
+
+async function loadDefaultRegion(
+  { principal, airflow }: Common,
+  world: World,
+  warn: (text: string) => void,
+): Promise<string | undefined> {
+  const { airflowConnection, profile } = principal
+  const region = defaultRegion(world.env, await loadProfileKeys(world.env, profile))
+  if (region || !airflowConnection) return region
+  return (await awsDeps(world, airflow, warn).loadAirflowIdentity(airflowConnection, world.stop)).region
+}
+
+function awsDeps(world: World, airflow: AirflowPlace, warn: (text: string) => void): AwsDeps {
+  return {
+    env: world.env,
+    fetch: world.fetch,
+    async loadAirflowIdentity(connId, signal) {
+      const { parseAirflowIdentity } = await import("./airflow-identity.ts")
+      const deps = { ...world, secret: (text: string) => secretFor("aws_conn_id", text, world.env) }
+      const connection = await world.loadAirflowConnection(connId, airflow, deps, signal)
+      const identity = parseAirflowIdentity(connection, world.env)
+      for (const warning of identity.warnings) warn(warning)
+      return identity
+    },
+  }
+}
+
+// What stays as it is would otherwise be said at every refresh.
+function once(say: (text: string) => void): (text: string) => void {
+  const said = new Set<string>()
+  return (text) => {
+    if (!said.has(text)) say(text)
+    said.add(text)
+  }
 }
 
 /** The present moment and the terminal's manners, for reports. */

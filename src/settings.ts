@@ -46,13 +46,38 @@ export const SETTINGS: readonly Setting[] = [
     commands: ALL,
   },
   { key: "profile", value: "NAME", description: "AWS profile to ask with", commands: ALL },
-  { key: "role_arn", value: "ARN", description: "Role to assume before asking", commands: ALL },
-  { key: "external_id", value: "ID", description: "External id for --role-arn", commands: ALL },
+  {
+    key: "role_arn",
+    value: "ARN",
+    repeatable: true,
+    description: "Role to assume before asking (repeatable: each from the one before)",
+    commands: ALL,
+  },
+  { key: "external_id", value: "ID", description: "External id for the (last) --role-arn", commands: ALL },
+  {
+    key: "aws_conn_id",
+    value: "ID",
+    description: "Ask with the aws connection that Airflow holds, as the old operator did",
+    commands: ALL,
+  },
+  {
+    key: "airflow_url",
+    value: "URL",
+    flagOnly: true,
+    description:
+      "Airflow's database, for airflow-db and --aws-conn-id (default: found where Airflow finds it)",
+    commands: ALL,
+  },
   {
     key: "endpoint_url",
     value: "URL",
     description: "Where ECR's API is, instead of AWS's own endpoint",
     commands: ALL,
+  },
+  {
+    key: "probe",
+    description: "Try each new login at its registry before it is written",
+    commands: WRITING,
   },
   {
     key: "config",

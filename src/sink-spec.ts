@@ -1,5 +1,6 @@
 // Sinks as they are configured: `--sink TYPE[,KEY=VALUE…]` or a [[sink]] table → a sink with checked options.
 import * as v from "valibot"
+import type { AirflowPlace } from "./config.ts"
 import type { Secret } from "./credential.ts"
 import { ConfigError, type ConfigIssue, DeliveryError } from "./errors.ts"
 import { loadSecret } from "./reference.ts"
@@ -84,11 +85,15 @@ function isSecretOption(schema: v.GenericSchema): boolean {
   return v.getMetadata(inner).secret === true
 }
 
-/** Makes the sink that a spec describes, loading its kind. No other I/O. Throws a ConfigError. */
+/**
+ * Makes the sink that a spec describes, loading its kind; `airflow` fills in where its kind asks for it. No other I/O.
+ * Throws a ConfigError.
+ */
 export async function createSink(
   spec: SinkSpec,
   kinds: SinkKinds,
   world: Omit<SinkDeps, "secret">,
+  airflow: AirflowPlace = {},
 ): Promise<Sink> {
   const load = Object.hasOwn(kinds, spec.type) ? kinds[spec.type] : undefined
   if (!load) {
@@ -97,7 +102,8 @@ export async function createSink(
     throw new ConfigError([{ path: spec.origin, message }])
   }
   const kind = await load()
-  const parsed = v.safeParse(kind.options, spec.options, OUR_WORDS)
+  const options = { ...airflowDefaults(kind, spec, airflow), ...spec.options }
+  const parsed = v.safeParse(kind.options, options, OUR_WORDS)
   if (!parsed.success)
     throw new ConfigError(asConfigIssues(parsed.issues, spec.origin, Object.keys(kind.options.entries)))
   try {
@@ -110,7 +116,16 @@ export async function createSink(
   }
 }
 
-async function secretFor(sink: string, text: string, env: SinkDeps["env"]): Promise<Secret> {
+// A sink that names a database of its own names another Airflow, whose key is another too.
+function airflowDefaults({ airflowDefaults = [] }: SinkKind, { options }: SinkSpec, airflow: AirflowPlace) {
+  if (options.url !== undefined) return {}
+  return Object.fromEntries(
+    Object.entries(airflow).filter(([key]) => airflowDefaults.some((one) => one === key)),
+  )
+}
+
+/** What a reference to a secret says now. Rejects with a DeliveryError that names `sink`. */
+export async function secretFor(sink: string, text: string, env: SinkDeps["env"]): Promise<Secret> {
   try {
     return await loadSecret(text, env)
   } catch (cause) {

@@ -2,6 +2,8 @@
 // credential, and may be able to read them or to prove beforehand that a delivery would be let in.
 // A sink never logs, retries or reads the environment; what it may use of the world comes in as `SinkDeps`.
 import * as v from "valibot"
+import type { ClientConfig } from "./aws-client.ts"
+import type { AwsFailure } from "./aws-failure.ts"
 import type { Clock } from "./clock.ts"
 import type { Credential, Secret } from "./credential.ts"
 import type { DeliveryError } from "./errors.ts"
@@ -74,11 +76,33 @@ export type SinkDeps = {
   readonly home: string | undefined
   /** The effective user id, undefined where the platform has none. */
   readonly uid: number | undefined
+  /** The runtime's own, which heeds the proxy variables; it trusts AWS_CA_BUNDLE only where `aws` is used. */
+  readonly fetch: typeof fetch
+  readonly aws: AwsAccess
   /**
    * What `env:NAME`, `file:PATH` or `credential:NAME` refers to now; any other text is the secret itself. Rejects with
    * a DeliveryError where there is nothing to refer to.
    */
   secret(reference: string): Promise<Secret>
+}
+
+/** How a sink speaks to AWS: as the command does, unless its own options name an identity. */
+export type AwsAccess = {
+  /**
+   * What a client of AWS's SDK is made with: region, endpoint, transport, credentials. Reads the profile and asks for
+   * credentials anew. Rejects with what `explain` puts into words.
+   */
+  clientConfig(service: "ssm", who: AwsIdentity, signal: AbortSignal): Promise<ClientConfig>
+  /** A failed call in words, with the way out. */
+  explain(cause: unknown): AwsFailure
+}
+
+/** Who asks AWS, and where. A sink that names a profile or a role names all of its identity. */
+export type AwsIdentity = {
+  readonly region?: string | undefined
+  readonly profile?: string | undefined
+  /** Roles to assume, one from the other. */
+  readonly roleArns?: readonly string[] | undefined
 }
 
 /** Options of a sink: strict, each key with a description that help, `sinks` and README use. */
@@ -93,6 +117,8 @@ export type SinkKind<Schema extends OptionsSchema = OptionsSchema> = {
   /** The least permissions a delivery needs, one a line. */
   readonly permissions: readonly string[]
   readonly options: Schema
+  /** The options that default to what [airflow] and --airflow-url say. */
+  readonly airflowDefaults?: readonly ("url" | "fernet_key")[]
   create(options: v.InferOutput<Schema>, deps: SinkDeps): Sink
 }
 
@@ -149,4 +175,19 @@ export function listOption(description: string) {
     ]),
     v.description(description),
   )
+}
+
+/** What may stand in a template of a target's name. */
+const PLACEHOLDERS = ["account", "region", "host"] as const
+
+/** A target's name for a registry: `{account}`, `{region}` and `{host}` stand for the registry's. */
+export function fillTemplate(template: string, registry: Registry): string {
+  return PLACEHOLDERS.reduce((text, key) => text.replaceAll(`{${key}}`, registry[key]), template)
+}
+
+/** What is wrong with the braces of a template, or undefined. */
+export function templateProblem(template: string): string | undefined {
+  const rest = PLACEHOLDERS.reduce((text, key) => text.replaceAll(`{${key}}`, ""), template)
+  const unknown = /\{[^}]*\}?/.exec(rest)?.[0]
+  return unknown && `${unknown} stands for nothing; there are {account}, {region} and {host}`
 }

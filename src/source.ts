@@ -13,14 +13,9 @@ export type Source = {
 
 /** Equal for sources that share one token. The partition follows from the region. */
 export function sourceKey({ service, region, principal, endpointUrl }: Source): string {
-  return JSON.stringify([
-    service,
-    region,
-    principal.profile ?? null,
-    principal.roleArn ?? null,
-    principal.externalId ?? null,
-    endpointUrl ?? null,
-  ])
+  const { profile, airflowConnection, roleArns, externalId } = principal
+  const parts = [service, region, profile, airflowConnection, roleArns, externalId, endpointUrl]
+  return JSON.stringify(parts.map((part) => part ?? null))
 }
 
 /** A source in words: `eu-west-1`, `ECR Public`. */

@@ -1,44 +1,66 @@
 // STS: who the caller is, and the keys of a role. Loaded only where one of the two is asked for.
-
-import { AssumeRoleCommand, GetCallerIdentityCommand, STSClient } from "@aws-sdk/client-sts"
-import type { AwsCredentialIdentity, AwsCredentialIdentityProvider } from "@aws-sdk/types"
+import { readFile } from "node:fs/promises"
+import {
+  AssumeRoleCommand,
+  type AssumeRoleCommandInput,
+  AssumeRoleWithWebIdentityCommand,
+  GetCallerIdentityCommand,
+  type Credentials as Keys,
+  STSClient,
+} from "@aws-sdk/client-sts"
+import type { AwsCredentialIdentity } from "@aws-sdk/types"
 import { streamCollector } from "@smithy/fetch-http-handler"
 import { type AwsSettings, clientConfig } from "./aws.ts"
+import type { ClientConfig } from "./aws-client.ts"
+import type { Credentials } from "./principal.ts"
 
-type Credentials = AwsCredentialIdentity | AwsCredentialIdentityProvider
+/** A role and what else AWS is told when it is assumed, by AWS's own names. */
+type Role = { readonly arn: string; readonly parameters: Readonly<Record<string, unknown>> }
 
-function client(credentials: Credentials, settings: AwsSettings): STSClient {
-  return new STSClient({ ...clientConfig(settings, "sts"), credentials, streamCollector })
+function client(settings: AwsSettings, credentials?: Credentials): STSClient {
+  return new STSClient({
+    ...clientConfig(settings, "sts"),
+    ...(credentials ? { credentials } : {}),
+    streamCollector,
+  })
+}
+
+function inputOf({ arn, parameters }: Role): AssumeRoleCommandInput {
+  return { RoleSessionName: "ecrelay", ...parameters, RoleArn: arn }
 }
 
 /** Temporary keys of a role. Rejects with the SDK's own error. */
 export async function assumeRole(
   base: Credentials,
-  roleArn: string,
-  externalId: string | undefined,
+  role: Role,
   settings: AwsSettings,
   signal: AbortSignal,
 ): Promise<AwsCredentialIdentity> {
-  const command = new AssumeRoleCommand({
-    RoleArn: roleArn,
-    RoleSessionName: "ecrelay",
-    ...(externalId ? { ExternalId: externalId } : {}),
-  })
-  const { Credentials } = await client(base, settings).send(command, { abortSignal: signal })
-  const { AccessKeyId: accessKeyId, SecretAccessKey: secretAccessKey, SessionToken } = Credentials ?? {}
+  const command = new AssumeRoleCommand(inputOf(role))
+  return keysOf((await client(settings, base).send(command, { abortSignal: signal })).Credentials)
+}
+
+/** Temporary keys of a role that trusts a web identity, such as a Kubernetes service account's token. */
+export async function assumeRoleWithWebIdentity(
+  { tokenFile, ...role }: Role & { readonly tokenFile: string },
+  settings: AwsSettings,
+  signal: AbortSignal,
+): Promise<AwsCredentialIdentity> {
+  const WebIdentityToken = (await readFile(tokenFile, "utf8")).trim()
+  const command = new AssumeRoleWithWebIdentityCommand({ ...inputOf(role), WebIdentityToken })
+  return keysOf((await client(settings).send(command, { abortSignal: signal })).Credentials)
+}
+
+function keysOf(keys: Keys | undefined): AwsCredentialIdentity {
+  const { AccessKeyId: accessKeyId, SecretAccessKey: secretAccessKey, SessionToken } = keys ?? {}
   if (!accessKeyId || !secretAccessKey) throw new Error("STS answered without keys")
   return { accessKeyId, secretAccessKey, ...(SessionToken ? { sessionToken: SessionToken } : {}) }
 }
 
 /** The account id of the caller. Needs no permission. Rejects with the SDK's own error. */
-export async function callerAccount(
-  credentials: Credentials,
-  settings: AwsSettings,
-  signal: AbortSignal,
-): Promise<string> {
-  const { Account } = await client(credentials, settings).send(new GetCallerIdentityCommand({}), {
-    abortSignal: signal,
-  })
+export async function callerAccount(config: ClientConfig, signal: AbortSignal): Promise<string> {
+  const client = new STSClient({ ...config, streamCollector })
+  const { Account } = await client.send(new GetCallerIdentityCommand({}), { abortSignal: signal })
   if (!Account) throw new Error("STS answered without an account")
   return Account
 }

@@ -81,6 +81,8 @@ test("drivers and AWS's clients are loaded where they are used", () => {
 test("a secret is revealed only where it is written out, sent or compared", () => {
   // To write a login, to compare it or to tell its expiry; to connect, to decrypt, and to understand Airflow's settings.
   const allowed = [
+    "src/principal.ts",
+    "src/probe.ts",
     "sinks/docker-config.ts",
     "sinks/_docker-config.ts",
     "sinks/_airflow/plan.ts",

@@ -6,7 +6,8 @@ import { join } from "node:path"
 import { sinkKinds } from "../sinks/index.ts"
 import { type Config, type ConfigDeps, parseConfig } from "../src/config.ts"
 import { loadConfigFile } from "../src/config-file.ts"
-import { ConfigError } from "../src/errors.ts"
+import { ConfigError, FetchError } from "../src/errors.ts"
+import { ownRegistry } from "../src/registry.ts"
 import { createSink, type SinkKinds } from "../src/sink-spec.ts"
 import { HOUR, MINUTE } from "./support/fakes.ts"
 import { testDeps } from "./support/sinks.ts"
@@ -15,7 +16,7 @@ const world = testDeps({ home: "/home/someone" })
 const kinds: SinkKinds = sinkKinds
 const deps: ConfigDeps = {
   loadDefaultRegion: async () => "eu-west-1",
-  createSink: (spec) => createSink(spec, kinds, world),
+  createSink: (spec, { airflow }) => createSink(spec, kinds, world, airflow),
 }
 
 const given = (
@@ -49,6 +50,7 @@ test("the least that is needed is a sink; the rest has defaults", async () => {
   expect(sinks.map(({ type }) => type)).toEqual(["docker-config"])
   expect(rest).toEqual({
     principal: {},
+    airflow: {},
     endpointUrl: undefined,
     intervalMs: undefined,
     minRemainingMs: undefined,
@@ -79,7 +81,7 @@ test("everything can be said, and arrives", async () => {
     log_format: "json",
   })
   expect(config).toMatchObject({
-    principal: { profile: "ci", roleArn: "arn:aws:iam::111111111111:role/r", externalId: "x" },
+    principal: { profile: "ci", roleArns: ["arn:aws:iam::111111111111:role/r"], externalId: "x" },
     intervalMs: 6 * HOUR,
     minRemainingMs: 4 * HOUR,
     timeoutMs: 2 * MINUTE,
@@ -95,10 +97,68 @@ test("everything can be said, and arrives", async () => {
   })
 })
 
+test("Airflow's place is a table of the file, whose words go to the sinks that ask for them", async () => {
+  const airflow = { url: "postgresql://db.example/airflow", fernet_key: "env:KEY" }
+  const config = await parse({ sink: ["airflow-db,conn_id=ecr", "docker-config"] }, { airflow })
+  expect(config.airflow).toEqual(airflow)
+  const [registry] = config.registries
+  if (registry?.registry !== "own") throw new Error("expected the own registry")
+  const [database] = config.sinks.map(({ sink }) => sink.targets(ownRegistry("123456789012", "eu-west-1")))
+  expect(database?.map(({ name }) => name)).toEqual(["postgresql://db.example:5432/airflow ecr"])
+})
+
+test("a URL of Airflow on the command line is another Airflow, and so is one of a sink", async () => {
+  const airflow = { url: "postgresql://db.example/airflow", fernet_key: "env:KEY" }
+  const sink = "airflow-db,conn_id=ecr"
+  const flagged = await parse({ sink, airflow_url: "postgresql://other.example/airflow" }, { airflow })
+  expect(flagged.airflow).toEqual({ url: "postgresql://other.example/airflow" })
+  const { sinks } = await parse({ sink: `${sink},url=postgresql://own.example/airflow` }, { airflow })
+  const [target] = sinks[0]?.sink.targets(ownRegistry("123456789012", "eu-west-1")) ?? []
+  expect(target?.name).toBe("postgresql://own.example:5432/airflow ecr")
+})
+
+test("what Airflow's table does not know is refused by its path", async () => {
+  expect(await issuesOf({ sink: "docker-config" }, { airflow: { ur: "x", fernet_key: "" } })).toEqual([
+    "c.toml: airflow, fernet_key: must not be empty",
+    "c.toml: airflow, ur: unknown option; did you mean url?",
+  ])
+})
+
+test("who asks is one identity", async () => {
+  expect(await issuesOf({ sink: "docker-config", profile: "ci", aws_conn_id: "aws_default" })).toEqual([
+    "--aws-conn-id: names who asks, and so does the profile; leave one of them out",
+  ])
+})
+
+test("a switch of the file is true or false", async () => {
+  const probes = async (probe: unknown) =>
+    (await parse({ sink: "docker-config" }, { probe })).registries[0]?.probe
+  expect(await probes(true)).toBe(true)
+  expect(await probes(false)).toBeUndefined()
+  expect(await issuesOf({ sink: "docker-config" }, { probe: 1 })).toEqual([
+    "c.toml: probe: must be true or false",
+  ])
+})
+
+test("a region that cannot be asked for is told with the reason", async () => {
+  const loadDefaultRegion = () =>
+    Promise.reject(
+      new FetchError("Airflow connection aws_eu: there is none", {
+        code: "x",
+        retryable: false,
+        principal: "",
+        registry: "",
+      }),
+    )
+  expect(await issuesOf({ sink: "docker-config" }, undefined, {}, { loadDefaultRegion })).toEqual([
+    "no region is named, and Airflow connection aws_eu: there is none; name one with --region",
+  ])
+})
+
 test("the region is asked for only where nothing names one, with the profile that asks", async () => {
   const asked: (string | undefined)[] = []
-  const loadDefaultRegion: ConfigDeps["loadDefaultRegion"] = async (profile) => {
-    asked.push(profile)
+  const loadDefaultRegion: ConfigDeps["loadDefaultRegion"] = async ({ principal }) => {
+    asked.push(principal.profile)
     return "eu-west-1"
   }
   await parse({ sink: "docker-config", region: "us-east-1" }, undefined, {}, { loadDefaultRegion })
@@ -182,7 +242,7 @@ test("an interval just shorter than a token's life is let pass", async () => {
 
 test("an external id without a role would go nowhere, and is refused", async () => {
   expect(await issuesOf({ sink: "docker-config", external_id: "x" })).toEqual([
-    "--external-id: goes with --role-arn",
+    "--external-id: is for a role, and none is named",
   ])
 })
 

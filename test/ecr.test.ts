@@ -12,7 +12,7 @@ import { refresh } from "../src/refresh.ts"
 import type { Source } from "../src/source.ts"
 import { createTokenStore } from "../src/tokens.ts"
 import { homeWith, keysOf, withAws } from "./support/aws-environment.ts"
-import { fakeSink, HOUR, MINUTE, ownIn, planOf, registryAt } from "./support/fakes.ts"
+import { fakeSink, fakeWorld, HOUR, MINUTE, ownIn, planOf, registryAt } from "./support/fakes.ts"
 import { secretForms, textOf } from "./support/secrets.ts"
 
 const OTHER: Identity = {
@@ -95,8 +95,9 @@ test("six registries in three sinks from two regions are two calls", async () =>
     ]
     const sinks = ["one", "two", "three"].map((name) => fakeSink(name, systemClock))
     const plan = planOf(sinks, registries)
-    const deps = { plan, tokens, clock: systemClock, random: () => 0, timeoutMs: MINUTE, accounts: new Map() }
-    const outcomes = await refresh(deliveriesOf(plan), deps, never)
+    const { deps } = fakeWorld()
+    const world = { ...deps, plan, tokens, clock: systemClock }
+    const outcomes = await refresh(deliveriesOf(plan), world, never)
     expect(outcomes.map(({ outcome }) => outcome)).toEqual(Array(18).fill("delivered"))
   })
   expect(standIn.calls.map(({ operation, region }) => `${operation} ${region}`).sort()).toEqual([

@@ -77,9 +77,9 @@ test("whatever decides about the token is part of the key, and nothing can be mi
     { ...base, region: "eu-west-2" },
     { ...base, service: "ecr-public" as const },
     { ...base, principal: { profile: "a" } },
-    { ...base, principal: { roleArn: "a" } },
-    { ...base, principal: { roleArn: "a", externalId: "b" } },
-    { ...base, principal: { profile: "a", roleArn: "b" } },
+    { ...base, principal: { roleArns: ["a"] as const } },
+    { ...base, principal: { roleArns: ["a"] as const, externalId: "b" } },
+    { ...base, principal: { profile: "a", roleArns: ["b"] as const } },
     { ...base, endpointUrl: "https://ecr.example" },
   ].map(sourceKey)
   expect(new Set(keys).size).toBe(keys.length)

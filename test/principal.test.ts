@@ -91,7 +91,9 @@ test("a profile without keys, and no other source of any, has no credentials", a
 })
 
 test("a role is assumed with the default keys, and its account is the token's", async () => {
-  expect(await accountOf({ roleArn: "arn:aws:iam::333333333333:role/pull" }, keysOf())).toBe("333333333333")
+  expect(await accountOf({ roleArns: ["arn:aws:iam::333333333333:role/pull"] as const }, keysOf())).toBe(
+    "333333333333",
+  )
   expect(standIn.calls.map(({ operation, account }) => `${operation} ${account}`)).toEqual([
     "AssumeRole 012345678901",
     "GetAuthorizationToken 333333333333",
@@ -100,15 +102,16 @@ test("a role is assumed with the default keys, and its account is the token's", 
 
 test("a role is assumed from a profile's keys", async () => {
   const HOME = await homeWith({ credentials: `[ci]\n${ini(OTHER)}` })
-  const principal = { profile: "ci", roleArn: "arn:aws:iam::333333333333:role/pull" }
+  const principal = { profile: "ci", roleArns: ["arn:aws:iam::333333333333:role/pull"] as const }
   expect(await accountOf(principal, { HOME, ...keysOf() })).toBe("333333333333")
   expect(standIn.calls[0]).toMatchObject({ operation: "AssumeRole", account: "222222222222" })
 })
 
 test("a role that asks for an external id gets it, and refuses another", async () => {
   const roleArn = "arn:aws:iam::333333333333:role/external-abc"
-  expect(await accountOf({ roleArn, externalId: "abc" }, keysOf())).toBe("333333333333")
-  for (const principal of [{ roleArn }, { roleArn, externalId: "wrong" }]) {
+  const roleArns = [roleArn] as const
+  expect(await accountOf({ roleArns, externalId: "abc" }, keysOf())).toBe("333333333333")
+  for (const principal of [{ roleArns }, { roleArns, externalId: "wrong" }]) {
     const error = await failureOf(principal, keysOf())
     expect(error).toMatchObject({ code: "access-denied", retryable: false })
     expect(error.principal).toBe(`role ${roleArn} from default credentials`)
@@ -116,8 +119,24 @@ test("a role that asks for an external id gets it, and refuses another", async (
   }
 })
 
+test("roles are a chain: each is assumed with the keys of the one before, the external id is for the last", async () => {
+  const hub = "arn:aws:iam::333333333333:role/hub"
+  const roleArns = [hub, "arn:aws:iam::444444444444:role/external-abc"] as const
+  const before = standIn.calls.length
+  expect(await accountOf({ roleArns, externalId: "abc" }, keysOf())).toBe("444444444444")
+  const chain = standIn.calls.slice(before).map(({ operation, account }) => `${operation} ${account}`)
+  expect(chain).toEqual([
+    `AssumeRole ${DEMO_IDENTITY.account}`,
+    "AssumeRole 333333333333",
+    "GetAuthorizationToken 444444444444",
+  ])
+  expect(formatPrincipal({ roleArns })).toBe(
+    `role arn:aws:iam::444444444444:role/external-abc from role ${hub} from default credentials`,
+  )
+})
+
 test("the account behind a role is the role's", async () => {
-  const principal = { roleArn: "arn:aws:iam::333333333333:role/pull" }
+  const principal = { roleArns: ["arn:aws:iam::333333333333:role/pull"] as const }
   const account = await withAws({ ...keysOf(), AWS_ENDPOINT_URL: standIn.url }, (aws) =>
     aws.fetchAccount({ service: "ecr", region: "eu-west-1", principal }, never),
   )
@@ -205,12 +224,12 @@ test("finding nobody writes nothing to the terminal", async () => {
 test("a principal in words", () => {
   expect(formatPrincipal({})).toBe("default credentials")
   expect(formatPrincipal({ profile: "ci" })).toBe("profile ci")
-  expect(formatPrincipal({ roleArn: "arn:x" })).toBe("role arn:x from default credentials")
-  expect(formatPrincipal({ profile: "ci", roleArn: "arn:x", externalId: "secret" })).toBe(
+  expect(formatPrincipal({ roleArns: ["arn:x"] as const })).toBe("role arn:x from default credentials")
+  expect(formatPrincipal({ profile: "ci", roleArns: ["arn:x"] as const, externalId: "secret" })).toBe(
     "role arn:x from profile ci",
   )
 })
 
 test("what is empty or not given is no part of a principal", () => {
-  expect(principalOf({ profile: "", roleArn: undefined, externalId: undefined })).toEqual({})
+  expect(principalOf({ profile: "", roleArns: undefined, externalId: undefined })).toEqual({})
 })

@@ -13,14 +13,15 @@ type Input = {
   readonly profile?: string
   readonly endpointUrl?: string
   readonly defaultRegion?: string
+  readonly probe?: boolean
 }
 
-async function read({ flags = {}, tables, profile, endpointUrl, defaultRegion }: Input) {
+async function read({ flags = {}, tables, profile, endpointUrl, defaultRegion, probe = false }: Input) {
   const given = new Map(Object.entries(flags).map(([key, texts]) => [key, { from: `--${key}`, texts }]))
   const file = tables ? { path: "c.toml", tables } : undefined
   const reading = readSettings(given, new Map(), file)
-  const principal = principalOf({ profile, roleArn: undefined, externalId: undefined })
-  const registries = await readRegistries(reading, file, principal, endpointUrl, async () => defaultRegion)
+  const asks = { principal: principalOf({ profile }), ...(endpointUrl ? { endpointUrl } : {}) }
+  const registries = await readRegistries(reading, file, asks, probe, async () => defaultRegion)
   return { registries, reading, issues: reading.issues.map(({ path, message }) => `${path}: ${message}`) }
 }
 
@@ -135,8 +136,50 @@ test("a table that names an identity names all of it; one that does not takes th
   expect(registries.map(({ source }) => source.principal)).toEqual([
     { profile: "common" },
     { profile: "team" },
-    { roleArn: "arn:aws:iam::111111111111:role/r", externalId: "x" },
+    { roleArns: ["arn:aws:iam::111111111111:role/r"], externalId: "x" },
   ])
+})
+
+test("a table may name a chain of roles, or an Airflow connection", async () => {
+  const chain = ["arn:aws:iam::111111111111:role/hub", "arn:aws:iam::222222222222:role/pull"]
+  const tables = table(
+    { region: "eu-west-1", role_arn: chain },
+    { region: "eu-west-2", aws_conn_id: "aws_eu" },
+  )
+  const { registries } = await read({ ...tables, profile: "common" })
+  expect(registries.map(({ source }) => source.principal)).toEqual([
+    { roleArns: ["arn:aws:iam::111111111111:role/hub", "arn:aws:iam::222222222222:role/pull"] },
+    { airflowConnection: "aws_eu" },
+  ])
+})
+
+test("half an identity, or two of them, is refused by its path", async () => {
+  const { issues } = await read(
+    table(
+      { region: "eu-west-1", external_id: "x" },
+      { region: "eu-west-1", profile: "a", aws_conn_id: "b" },
+      { region: "eu-west-1", role_arn: [] },
+      { region: "eu-west-1", role_arn: ["arn:aws:iam::111111111111:role/r", "r"] },
+    ),
+  )
+  expect(issues).toEqual([
+    "c.toml: registry[0], external_id: is for a role, and none is named",
+    "c.toml: registry[1], aws_conn_id: names who asks, and so does the profile; leave one of them out",
+    expect.stringMatching(/^c\.toml: registry\[2\], role_arn: is not the ARN of a role/),
+    expect.stringMatching(/^c\.toml: registry\[3\], role_arn: is not the ARN of a role/),
+  ])
+})
+
+test("a probe is for all registries or for those whose table says so", async () => {
+  const probes = async (input: Input) => (await read(input)).registries.map(({ probe }) => probe ?? false)
+  const tables = table(
+    { region: "eu-west-1", probe: true },
+    { region: "eu-west-2" },
+    { region: "eu-west-3", probe: false },
+  )
+  expect(await probes(tables)).toEqual([true, false, false])
+  expect(await probes({ ...tables, probe: true })).toEqual([true, true, false])
+  expect(await probes({ flags: { region: ["eu-west-1"] }, probe: true })).toEqual([true])
 })
 
 test("an endpoint of a table beats the common one", async () => {

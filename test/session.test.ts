@@ -46,6 +46,7 @@ async function worldWith(env: Readonly<Record<string, string>> = {}): Promise<Te
     random: () => 0,
     fetch,
     kinds: sinkKinds,
+    loadAirflowConnection: () => Promise.reject(new Error("this test has no Airflow")),
     home,
     uid: process.getuid?.(),
     colour: false,
@@ -254,6 +255,8 @@ test("what config prints is a config file that means the same", async () => {
     role_arn: "arn:aws:iam::111111111111:role/r",
     external_id: 'quo"te',
     endpoint_url: "https://ecr.example",
+    airflow_url: "env:AIRFLOW_DATABASE",
+    probe: "true",
     interval: "1h1m1s",
     min_remaining: "1d2h3m4s",
     timeout: "1500ms",
@@ -266,7 +269,6 @@ test("what config prints is a config file that means the same", async () => {
   const meaning = async (settings: Parameters<typeof given>[0]) => {
     const {
       sinks: configured,
-      principal,
       endpointUrl,
       dryRun,
       output,

@@ -4,7 +4,7 @@ import { startAws } from "../scripts/aws.ts"
 import { keysOf, withAws } from "./support/aws-environment.ts"
 
 const never = new AbortController().signal
-const ROLE = { roleArn: "arn:aws:iam::333333333333:role/pull" }
+const ROLE = { roleArns: ["arn:aws:iam::333333333333:role/pull"] } as const
 
 test("an STS that refuses who is calling is an error of ours, in words", async () => {
   const aws = startAws()

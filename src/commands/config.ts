@@ -2,6 +2,7 @@
 import type { Config } from "../config.ts"
 import { exactDuration } from "../duration.ts"
 import type { PlannedRegistry } from "../plan.ts"
+import type { Principal } from "../principal.ts"
 import { isReference } from "../reference.ts"
 import { parseRegistry, type Registry } from "../registry.ts"
 import { loadConfig, type World } from "../session.ts"
@@ -18,14 +19,21 @@ export async function config(given: Given, world: World): Promise<number> {
     }),
   )
   const { stringify } = await import("smol-toml")
-  const tables = { ...settings(effective), registry: effective.registries.map(registryTable), sink: sinks }
+  const airflow = hideSecrets(effective.airflow, ["url", "fernet_key"], "airflow", notes)
+  const tables = {
+    ...settings(effective),
+    ...(Object.keys(airflow).length > 0 ? { airflow } : {}),
+    registry: effective.registries.map((one) => registryTable(one, effective.principal)),
+    sink: sinks,
+  }
   world.print(stringify(tables).trimStart())
   for (const note of notes) world.printError(`${note}\n`)
   return 0
 }
 
-function settings({ intervalMs, minRemainingMs, timeoutMs, logLevel, logFormat }: Config) {
+function settings({ principal, intervalMs, minRemainingMs, timeoutMs, logLevel, logFormat }: Config) {
   return {
+    ...identity(principal),
     ...(intervalMs === undefined ? {} : { interval: exactDuration(intervalMs) }),
     ...(minRemainingMs === undefined ? {} : { min_remaining: exactDuration(minRemainingMs) }),
     timeout: exactDuration(timeoutMs),
@@ -34,14 +42,24 @@ function settings({ intervalMs, minRemainingMs, timeoutMs, logLevel, logFormat }
   }
 }
 
-function registryTable({ registry, source: { region, principal, endpointUrl } }: PlannedRegistry) {
-  const { profile, roleArn, externalId } = principal
+function identity({ profile, airflowConnection, roleArns = [] as never, externalId }: Principal) {
+  return {
+    ...(profile ? { profile } : {}),
+    ...(airflowConnection ? { aws_conn_id: airflowConnection } : {}),
+    ...(roleArns.length > 0 ? { role_arn: roleArns.length > 1 ? roleArns : roleArns[0] } : {}),
+    ...(externalId ? { external_id: externalId } : {}),
+  }
+}
+
+function registryTable(
+  { registry, probe, source: { region, principal, endpointUrl } }: PlannedRegistry,
+  common: Principal,
+) {
   return {
     ...(registry === "own" ? { region } : named(registry)),
-    ...(profile ? { profile } : {}),
-    ...(roleArn ? { role_arn: roleArn } : {}),
-    ...(externalId ? { external_id: externalId } : {}),
+    ...(principal === common ? {} : identity(principal)),
     ...(endpointUrl ? { endpoint_url: endpointUrl } : {}),
+    ...(probe ? { probe } : {}),
   }
 }
 
@@ -56,18 +74,28 @@ function sinkTable(
   secret: readonly string[],
   notes: string[],
 ) {
-  const shown = Object.entries(options).map(([key, value]) => {
-    if (!secret.includes(key) || (typeof value === "string" && isReference(value))) return [key, value]
-    const name = `ECRELAY_SINK${i}_${key.toUpperCase()}`
-    notes.push(
-      `sink[${i}].${key} may hold a secret and is not printed: put it into the variable ${name}, or write file:PATH`,
-    )
-    return [key, `env:${name}`]
-  })
   return {
     type,
-    ...Object.fromEntries(shown),
+    ...hideSecrets(options, secret, `sink[${i}]`, notes),
     ...(optional ? { optional } : {}),
     ...(registries ? { registries } : {}),
   }
+}
+
+// A secret that was given literally becomes a reference to where it may be put.
+function hideSecrets(
+  table: Readonly<Record<string, unknown>>,
+  secret: readonly string[],
+  path: string,
+  notes: string[],
+): Readonly<Record<string, unknown>> {
+  const shown = Object.entries(table).map(([key, value]) => {
+    if (!secret.includes(key) || (typeof value === "string" && isReference(value))) return [key, value]
+    const name = `ECRELAY_${path.replaceAll(/\W/g, "")}_${key}`.toUpperCase()
+    notes.push(
+      `${path}.${key} may hold a secret and is not printed: put it into the variable ${name}, or write file:PATH`,
+    )
+    return [key, `env:${name}`]
+  })
+  return Object.fromEntries(shown)
 }

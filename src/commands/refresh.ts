@@ -3,6 +3,7 @@ import { withDeadline } from "../clock.ts"
 import { formatDuration } from "../duration.ts"
 import type { Outcome } from "../outcome.ts"
 import { deliveriesOf } from "../plan.ts"
+import { createProbe } from "../probe.ts"
 import { refreshUntil } from "../refresh.ts"
 import { describeError, exitCodeOfOutcomes, formatOutcomes, outcomesAsJson } from "../report.ts"
 import { openSession, type Session, styleOf, type World } from "../session.ts"
@@ -38,7 +39,7 @@ async function refreshDue(session: Session, signal: AbortSignal): Promise<readon
   const results = await refreshUntil(
     deadline,
     due,
-    { plan, tokens, clock, random, timeoutMs, accounts },
+    { plan, tokens, clock, random, timeoutMs, accounts, probe: createProbe(world) },
     signal,
     (failed, delayMs) => {
       const messages = new Set(failed.map(({ error }) => describeError(error).message))

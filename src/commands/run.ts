@@ -6,6 +6,7 @@ import { isRetryable } from "../errors.ts"
 import type { Log } from "../log.ts"
 import type { Outcome } from "../outcome.ts"
 import { deliveriesOf } from "../plan.ts"
+import { createProbe } from "../probe.ts"
 import { describeError, formatInstant } from "../report.ts"
 import { openSession, type World } from "../session.ts"
 import type { Given } from "../settings.ts"
@@ -48,6 +49,7 @@ export async function run(given: Given, world: World): Promise<number> {
       random,
       timeoutMs,
       accounts,
+      probe: createProbe(world),
       intervalMs,
       onOutcome: (outcome, about) => logOutcome(outcome, about, log),
       onReady: () => log("info", "ready: every target holds a fresh login"),

@@ -8,6 +8,8 @@ import { type Aws, createAws } from "../../src/ecr.ts"
 
 const FOREIGN = /^(AWS_|HOME$|HTTPS?_PROXY$|NO_PROXY$|ALL_PROXY$|https?_proxy$|no_proxy$|all_proxy$)/
 
+const noAirflow = () => Promise.reject(new Error("this test has no Airflow"))
+
 /** The variables that carry an identity's keys. */
 export function keysOf({ accessKeyId, secretAccessKey }: Identity = DEMO_IDENTITY) {
   return { AWS_ACCESS_KEY_ID: accessKeyId, AWS_SECRET_ACCESS_KEY: secretAccessKey }
@@ -37,7 +39,7 @@ export async function withAws<T>(
   for (const name of Object.keys(process.env)) if (FOREIGN.test(name)) delete process.env[name]
   Object.assign(process.env, env)
   try {
-    return await work(createAws({ env, fetch: customFetch }), env)
+    return await work(createAws({ env, fetch: customFetch, loadAirflowIdentity: noAirflow }), env)
   } finally {
     for (const name of Object.keys(process.env)) if (!(name in before)) delete process.env[name]
     Object.assign(process.env, before)

@@ -14,6 +14,8 @@ const sink = kind.create(v.parse(kind.options, JSON.parse(options)), {
   clock: { now: refuse, uptime: refuse, sleep: refuse },
   home: undefined,
   uid: undefined,
+  fetch: refuse as unknown as typeof fetch,
+  aws: { clientConfig: refuse, explain: refuse },
   secret: refuse,
 })
 const targets = (JSON.parse(registries) as Registry[]).flatMap((registry) => sink.targets(registry))

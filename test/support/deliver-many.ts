@@ -1,24 +1,16 @@
 // Run by tests in a process of its own, under Bun or Deno: delivers new logins to as many connections as it is told, to
 // be killed in the midst, or to show that it can. Arguments: the options of the sink, the number of connections.
 import { argv } from "node:process"
-import * as v from "valibot"
 import kind from "../../sinks/airflow-db.ts"
 import { systemClock } from "../../src/clock.ts"
-import { Secret } from "../../src/credential.ts"
 import type { DeliveryError } from "../../src/errors.ts"
 import { ownRegistry } from "../../src/registry.ts"
 import { makeCredential } from "./credentials.ts"
+import { makeSink, testDeps } from "./sinks.ts"
 
 const [options = "", count = "1"] = argv.slice(2)
 const clock = systemClock
-const deps = {
-  env: {},
-  clock,
-  home: undefined,
-  uid: undefined,
-  secret: async (text: string) => new Secret(text),
-}
-const sink = kind.create(v.parse(kind.options, JSON.parse(options)), deps)
+const sink = makeSink(kind, JSON.parse(options), testDeps({ clock, uid: undefined }))
 const expiresAt = clock.now() + 12 * 3_600_000
 const deliveries = Array.from({ length: Number(count) }, (_, i) =>
   ownRegistry(String(i).padStart(12, "0"), "eu-west-1"),

@@ -5,6 +5,7 @@ import type { Aws, Token } from "../../src/ecr.ts"
 import { DeliveryError, FetchError } from "../../src/errors.ts"
 import type { Plan, PlannedRegistry, PlannedSink } from "../../src/plan.ts"
 import type { Principal } from "../../src/principal.ts"
+import type { Probe } from "../../src/probe.ts"
 import { ownRegistry, parseRegistry, type Registry } from "../../src/registry.ts"
 import type { Delivery, DeliveryResult, Sink } from "../../src/sink.ts"
 import type { Source } from "../../src/source.ts"
@@ -177,6 +178,7 @@ export function fakeWorld(
     intervalMs: settings.intervalMs,
     onMarginWins: (_, delayMs) => void marginWins.push(delayMs),
   })
-  const deps = { clock, random, timeoutMs, tokens, accounts: new Map<string, string>() }
+  const probe: Probe = async () => ({ answer: "accepted" })
+  const deps = { clock, random, timeoutMs, tokens, probe, accounts: new Map<string, string>() }
   return { clock, aws, tokens, deps, marginWins, intervalMs: settings.intervalMs }
 }

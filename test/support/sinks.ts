@@ -1,5 +1,6 @@
 // What a sink is given in a test: a world of its own, in which the time is fixed and nothing is shared.
 import * as v from "valibot"
+import { explainAws } from "../../src/aws-failure.ts"
 import { systemClock } from "../../src/clock.ts"
 import type { Credential } from "../../src/credential.ts"
 import { Secret } from "../../src/credential.ts"
@@ -30,9 +31,17 @@ export function testDeps(overrides: Partial<SinkDeps> = {}): SinkDeps {
     clock: { ...systemClock, now: () => NOW },
     home: undefined,
     uid: process.getuid?.(),
+    fetch,
+    aws: noAws,
     secret: async (reference) => new Secret(reference),
     ...overrides,
   }
+}
+
+// Whoever tests a sink of AWS brings an AWS.
+const noAws: SinkDeps["aws"] = {
+  clientConfig: () => Promise.reject(new Error("this test has no AWS")),
+  explain: explainAws,
 }
 
 /** A sink as the config file would make it: options checked by its own schema, then created. */

@@ -1,0 +1,96 @@
+// Clients of AWS: what one is made with for a principal in a region. Looked up anew for every call, so that rotated
+// keys, profiles and Airflow connections need no restart.
+import type { FetchHttpHandler } from "@smithy/fetch-http-handler"
+import type { AirflowIdentity } from "./airflow-identity.ts"
+import {
+  type AwsService,
+  type AwsSettings,
+  clientConfig,
+  defaultRegion,
+  type Environment,
+  loadProfileKeys,
+  trustingFetch,
+} from "./aws.ts"
+import { FetchError } from "./errors.ts"
+import { formatPrincipal, loadCredentials, type Principal } from "./principal.ts"
+
+/** What speaking to AWS uses of the world. */
+export type AwsDeps = {
+  readonly env: Environment
+  readonly fetch: typeof fetch
+  /** The identity that an Airflow connection holds now. Rejects with a FetchError. */
+  readonly loadAirflowIdentity: (connId: string, signal: AbortSignal) => Promise<AirflowIdentity>
+}
+
+/** How to make a client, and with whose credentials. */
+export type ClientConfig = ReturnType<typeof clientConfig> & {
+  credentials: Awaited<ReturnType<typeof loadCredentials>>
+}
+
+/** Which service is asked, as whom and where; without a region the default one. */
+export type Asking = {
+  readonly service: AwsService
+  readonly principal: Principal
+  readonly region: string | undefined
+  readonly endpointUrl?: string | undefined
+}
+
+/** Settings and credentials for clients of one principal. Rejects with a FetchError or the SDK's own error. */
+export async function loadClientConfig(
+  { service, principal, region, endpointUrl }: Asking,
+  deps: AwsDeps,
+  signal: AbortSignal,
+): Promise<ClientConfig> {
+  const settings = await loadSettings(principal, region, deps, signal)
+  const credentials = await loadCredentials(principal, settings, signal)
+  return { ...clientConfig(settings, service, endpointUrl), credentials }
+}
+
+/** What the environment, the profile and the Airflow connection of a principal say about talking to AWS. */
+async function loadSettings(
+  principal: Principal,
+  givenRegion: string | undefined,
+  deps: AwsDeps,
+  signal: AbortSignal,
+): Promise<AwsSettings> {
+  const { env } = deps
+  const { airflowConnection } = principal
+  const airflow = airflowConnection && (await deps.loadAirflowIdentity(airflowConnection, signal))
+  const identity = airflow || undefined
+  const profile = principal.profile ?? identity?.profile
+  const found = await loadProfileKeys(env, profile)
+  // The SDK would pass over a profile that is not there and take the machine's own role.
+  if (!found && profile) throw noProfile(principal, profile)
+  const profileKeys = found ?? {}
+  const region = givenRegion ?? identity?.region ?? defaultRegion(env, profileKeys)
+  if (!region) throw noRegion(principal)
+  const { FetchHttpHandler } = await import("./ecr-client.ts")
+  const customFetch = trustingFetch(deps.fetch, env, profileKeys, identity)
+  return {
+    env,
+    region,
+    profileKeys,
+    requestHandler: new FetchHttpHandler({ customFetch }) as FetchHttpHandler,
+    ...(identity ? { identity } : {}),
+  }
+}
+
+function noProfile(principal: Principal, profile: string): FetchError {
+  return new FetchError(`AWS's config and credentials files have no profile ${profile}`, {
+    code: "no-profile",
+    hint: "`aws configure list-profiles` shows which there are; the files are ~/.aws/config and ~/.aws/credentials, or what AWS_CONFIG_FILE and AWS_SHARED_CREDENTIALS_FILE name",
+    retryable: false,
+    principal: formatPrincipal(principal),
+    registry: "",
+  })
+}
+
+function noRegion(principal: Principal): FetchError {
+  return new FetchError("no region for AWS is named", {
+    code: "no-region",
+    hint: "name it with the option region, AWS_REGION, or a region in the profile",
+    retryable: false,
+    principal: formatPrincipal(principal),
+    registry: "",
+  })
+}
