@@ -3,7 +3,7 @@ import { afterAll, beforeAll, describe, expect, test } from "bun:test"
 import { writeFile } from "node:fs/promises"
 import { connect, createServer, type Server } from "node:net"
 import { join } from "node:path"
-import { type StandIn, startAws } from "../scripts/aws.ts"
+import { DEMO_IDENTITY, type StandIn, startAws } from "../scripts/aws.ts"
 import { createAuthority } from "../scripts/services/certificate.ts"
 import { binary, ecrelay, standInEnvironment, temporaryFolder } from "./support/binary.ts"
 
@@ -53,8 +53,10 @@ describe("a private authority", () => {
   })
 })
 
-/** A proxy that opens tunnels, and counts them. It alone knows where `aws.test` is. */
-async function startProxy(): Promise<{ url: string; tunnels: string[]; server: Server }> {
+/** A proxy that opens tunnels, and counts them. It alone knows where `aws.test` and these other hosts are. */
+async function startProxy(
+  others: Readonly<Record<string, number>> = {},
+): Promise<{ url: string; tunnels: string[]; server: Server }> {
   const tunnels: string[] = []
   const server = createServer((client) => {
     client.once("data", (head) => {
@@ -65,7 +67,8 @@ async function startProxy(): Promise<{ url: string; tunnels: string[]; server: S
       }
       tunnels.push(target)
       const [host, port] = target.split(":")
-      const upstream = connect(Number(port), host === "aws.test" ? "127.0.0.1" : (host ?? ""), () => {
+      const known = host === "aws.test" ? Number(port) : others[host ?? ""]
+      const upstream = connect(known ?? Number(port), known ? "127.0.0.1" : (host ?? ""), () => {
         client.write("HTTP/1.1 200 Connection established\r\n\r\n")
         upstream.pipe(client)
         client.pipe(upstream)
@@ -118,5 +121,53 @@ describe("a proxy", () => {
     proxy.server.close()
     expect({ out, code }).toMatchObject({ out: expect.stringContaining("222222222222.dkr.ecr"), code: 0 })
     expect(proxy.tunnels.length).toBeGreaterThan(0)
+  })
+})
+
+describe("a probe", () => {
+  const host = `${DEMO_IDENTITY.account}.dkr.ecr.eu-west-1.amazonaws.com`
+
+  /** Refreshes with --probe while a registry under ECR's own name answers every login with `status`. */
+  async function probe(status: number) {
+    const { certificate, key } = authority.issue(host, [host])
+    const logins: string[] = []
+    const registry = Bun.serve({
+      port: 0,
+      hostname: "127.0.0.1",
+      tls: { cert: certificate, key },
+      fetch: ({ headers }) => {
+        logins.push(atob((headers.get("authorization") ?? "").replace("Basic ", "")))
+        return new Response("", { status })
+      },
+    })
+    const proxy = await startProxy({ [host]: registry.port ?? 0 })
+    const home = await temporaryFolder()
+    const env = { ...standInEnvironment(aws.url), HOME: home, AWS_CA_BUNDLE: bundle, HTTPS_PROXY: proxy.url }
+    const result = await ecrelay(["--sink", "docker-config", "--probe"], {
+      env: { ...env, NO_PROXY: "127.0.0.1" },
+    })
+    proxy.server.close()
+    await registry.stop(true)
+    const written = await Bun.file(join(home, ".docker/config.json")).exists()
+    return { ...result, written, logins }
+  }
+
+  test("tries the new login at the registry itself, and then delivers it", async () => {
+    const { code, written, logins } = await probe(200)
+    expect({ code, written }).toEqual({ code: 0, written: true })
+    expect(logins).toEqual([expect.stringMatching(/^AWS:.{1000}/)])
+  })
+
+  test("stops a delivery that the registry would refuse, before anything is written", async () => {
+    const { code, written, out } = await probe(403)
+    expect({ code, written }).toEqual({ code: 1, written: false })
+    expect(out).toContain(`${host}: the registry refuses the new login (403)`)
+    expect(out).toContain("hint: nothing was written")
+  })
+
+  test("is a warning where the registry cannot be asked", async () => {
+    const { code, written, out } = await probe(503)
+    expect({ code, written }).toEqual({ code: 0, written: true })
+    expect(out).toContain(`the login was not tried at ${host}: it answered 503`)
   })
 })
