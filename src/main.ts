@@ -33,6 +33,8 @@ async function createWorld(): Promise<World> {
     random: Math.random,
     fetch,
     kinds: sinkKinds,
+    loadAirflowConnection: async (...args) =>
+      (await import("../sinks/_airflow/connection.ts")).loadAirflowConnection(...args),
     home: env.HOME || (await homeOfUser()),
     uid: process.geteuid?.(),
     colour: !env.NO_COLOR && env.TERM !== "dumb" && (await isTerminal()),

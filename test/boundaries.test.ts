@@ -48,7 +48,8 @@ test("src imports no sink but in main.ts", () => {
 
 test("a sink imports from src the contract and the values, and nothing else", () => {
   const contract = /["'](\.\.\/)+src\/(?!(sink|credential|registry|errors)\.ts["'])/
-  expect(breaches(sinks, contract, ["sinks/index.ts"])).toEqual([])
+  // The connection is no sink's: it is found for --aws-conn-id, in the form that src asks for.
+  expect(breaches(sinks, contract, ["sinks/index.ts", "sinks/_airflow/connection.ts"])).toEqual([])
 })
 
 test("the process, the clocks and chance are touched by main.ts and clock.ts alone", () => {

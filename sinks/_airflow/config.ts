@@ -24,10 +24,17 @@ export type AirflowConfig = {
   fernet(signal: AbortSignal): Promise<FernetSetting>
   /** The schema that holds Airflow's tables; undefined for the database's default. */
   schema(): Promise<string | undefined>
+  /** Where a secrets backend is configured, which Airflow asks for connections before anything else. */
+  secretsBackend(): Promise<string | undefined>
 }
 
 const DATABASE_URL: Option = { sections: ["database", "core"], key: "sql_alchemy_conn", ours: "url" }
 const SCHEMA: Option = { sections: ["database", "core"], key: "sql_alchemy_schema", ours: "url" }
+// Airflow 3's workers may have one of their own.
+const SECRETS_BACKENDS: readonly Option[] = [
+  { sections: ["secrets"], key: "backend", ours: "" },
+  { sections: ["workers"], key: "secrets_backend", ours: "" },
+]
 const FERNET_KEY: Option = { sections: ["core"], key: "fernet_key", ours: "fernet_key" }
 
 /** Airflow's configuration by this environment; airflow.cfg is read once, when first needed. */
@@ -42,6 +49,7 @@ export function loadAirflowConfig(deps: AirflowConfigDeps): AirflowConfig {
     databaseUrl: (signal) => findDatabaseUrl(sources, signal),
     fernet: (signal) => findFernetKey(sources, signal),
     schema: async () => (await lookUpPlain(SCHEMA, sources))?.value.reveal() || undefined,
+    secretsBackend: () => findSecretsBackend(sources),
   }
 }
 
@@ -64,6 +72,14 @@ async function findDatabaseUrl(sources: Sources, signal: AbortSignal): Promise<F
     code: "airflow-config-missing",
     hint: `give the option url, or set what Airflow itself reads; looked at ${places}`,
   })
+}
+
+async function findSecretsBackend(sources: Sources): Promise<string | undefined> {
+  for (const option of SECRETS_BACKENDS) {
+    const found = await lookUpPlain(option, sources)
+    if (found?.value.reveal()) return found.from
+  }
+  return undefined
 }
 
 async function findFernetKey(sources: Sources, signal: AbortSignal): Promise<FernetSetting> {

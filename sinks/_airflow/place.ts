@@ -47,8 +47,11 @@ function inConfig(path: string, parse: () => unknown): void {
   }
 }
 
+/** What finding a place takes of the world: nothing of AWS. */
+export type PlaceDeps = Omit<SinkDeps, "aws">
+
 /** Database and key as they are configured now. AirflowError. */
-export async function loadPlace(options: PlaceOptions, deps: SinkDeps, signal: AbortSignal): Promise<Place> {
+export async function loadPlace(options: PlaceOptions, deps: PlaceDeps, signal: AbortSignal): Promise<Place> {
   // Read once for both, and not at all where both are given.
   const airflow = loadAirflowConfig(deps)
   const database =
@@ -62,18 +65,18 @@ export async function loadPlace(options: PlaceOptions, deps: SinkDeps, signal: A
   return { ...database, fernet }
 }
 
-async function databaseOfAirflow(airflow: AirflowConfig, deps: SinkDeps, signal: AbortSignal) {
+async function databaseOfAirflow(airflow: AirflowConfig, deps: PlaceDeps, signal: AbortSignal) {
   const { value } = await airflow.databaseUrl(signal)
   return { ...databaseOf(value.reveal(), "airflow", deps), schema: await airflow.schema() }
 }
 
-function databaseOf(text: string, origin: "airflow" | "given", { home }: Pick<SinkDeps, "home">) {
+function databaseOf(text: string, origin: "airflow" | "given", { home }: Pick<PlaceDeps, "home">) {
   const url = parseDatabaseUrl(text)
   const policy = url.dialect === "sqlite" ? undefined : tlsPolicy(url, origin, home)
   return { url, policy, schema: undefined }
 }
 
-async function givenFernet(reference: string, deps: SinkDeps): Promise<FernetSetting> {
+async function givenFernet(reference: string, deps: PlaceDeps): Promise<FernetSetting> {
   const from = isReference(reference) ? reference : "fernet_key"
   const keys = parseFernetKeys(await loadReference("fernet_key", reference, deps), from)
   return keys ? { state: "set", keys, from } : { state: "empty", from }
@@ -83,7 +86,7 @@ function isReference(text: string): boolean {
   return /^(env|file|credential):/.test(text)
 }
 
-async function loadReference(option: string, reference: string, deps: SinkDeps): Promise<string> {
+async function loadReference(option: string, reference: string, deps: PlaceDeps): Promise<string> {
   try {
     return (await deps.secret(reference)).reveal()
   } catch (cause) {
