@@ -4,7 +4,7 @@ import { Database } from "bun:sqlite"
 import { afterAll, beforeAll, describe, expect, test } from "bun:test"
 import { mkdir, readFile, writeFile } from "node:fs/promises"
 import { join } from "node:path"
-import { type StandIn, startAws } from "../scripts/aws.ts"
+import { DEMO_IDENTITY, type StandIn, startAws } from "../scripts/aws.ts"
 import { sinkKinds } from "../sinks/index.ts"
 import { describe as describeSink } from "../src/commands/sinks.ts"
 import { flagOf, SETTINGS } from "../src/settings.ts"
@@ -45,6 +45,10 @@ async function machine(): Promise<Record<string, string>> {
   )
   const db = new Database(join(folder, "airflow.db"), { create: true })
   for (const statement of connectionTable("2.11", "sqlite")) db.run(statement)
+  db.run("INSERT INTO connection (conn_id, conn_type, login, password) VALUES ('aws_default', 'aws', ?, ?)", [
+    DEMO_IDENTITY.accessKeyId,
+    DEMO_IDENTITY.secretAccessKey,
+  ])
   db.close()
   return { HOME: home, ...standInEnvironment(aws.url) }
 }
