@@ -37,6 +37,7 @@ export async function loadProfileKeys(
   // Where there is no file, the SDK's reader need not be loaded.
   if (!existsSync(configFilepath) && !existsSync(filepath)) return undefined
   const { loadSharedConfigFiles } = await import("@smithy/core/config")
+  // The SDK remembers both files for the life of the process, for its credential chain too, unless they are read anew.
   const files = await loadSharedConfigFiles({ configFilepath, filepath, ignoreCache: true })
   const name = profile || env.AWS_PROFILE || "default"
   const [settings, credentials] = [files.configFile[name], files.credentialsFile[name]]

@@ -132,8 +132,6 @@ async function chainCredentials(profile: string | undefined, settings: AwsSettin
   const chain = defaultProvider({
     ...(profile ? { profile } : {}),
     clientConfig: { region: settings.region, requestHandler: settings.requestHandler },
-    // Otherwise the SDK remembers ~/.aws for the life of the process.
-    ignoreCache: true,
     logger: SILENT,
   })
   return chain()
