@@ -4,6 +4,7 @@
 import * as v from "valibot"
 import { encrypt, parseFernetKeys } from "../../sinks/_airflow/fernet.ts"
 import airflowDb from "../../sinks/airflow-db.ts"
+import { explainAws } from "../../src/aws-failure.ts"
 import { systemClock } from "../../src/clock.ts"
 import { Secret } from "../../src/credential.ts"
 import { ownRegistry } from "../../src/registry.ts"
@@ -62,6 +63,8 @@ function createSink(url: string): Sink {
     clock: { ...systemClock, now: () => Date.now() + passedMs },
     home: undefined,
     uid: undefined,
+    fetch,
+    aws: { clientConfig: () => Promise.reject(new Error("no AWS here")), explain: explainAws },
     secret: async (text) => new Secret(text),
   })
 }

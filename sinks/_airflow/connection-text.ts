@@ -91,7 +91,8 @@ function parseUri(text: string, from: string): ConnectionFields {
   const server = authority.slice(at + 1)
   if (authority.includes("[") !== authority.includes("]"))
     throw refuse("has a bracket without its other half")
-  if (!/^(?:[^:[]*|\[[^\]]*\][^:]*)(?::\d{0,5})?$/.test(server)) throw refuse("user and password cannot be told from the host")
+  if (!/^(?:[^:[]*|\[[^\]]*\][^:]*)(?::\d{0,5})?$/.test(server))
+    throw refuse("user and password cannot be told from the host")
   const pairs = [...new URLSearchParams(`?${query}`)]
   // More likely pieces of a secret key: Airflow would ask AWS as somebody else then.
   if (path.includes("@") || pairs.some(([key]) => key.includes("@")))
