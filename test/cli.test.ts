@@ -129,8 +129,8 @@ test.each([
 })
 
 test("several things wrong are said at once", () => {
-  expect(complaintOf("run", "--frob", "--snk", "x", "--sink").split("\n")).toEqual([
-    "--frob: unknown flag; `ecrelay run --help` lists them",
+  expect(complaintOf("run", "--xyzzy", "--snk", "x", "--sink").split("\n")).toEqual([
+    "--xyzzy: unknown flag; `ecrelay run --help` lists them",
     "--snk: unknown flag; did you mean --sink?",
     "--sink: needs a value: --sink TYPE[,KEY=VALUE…]",
   ])

@@ -112,7 +112,13 @@ test("delivers by the runtime's own SQLite where the native part cannot be loade
   await using airflow = await openAirflow("sqlite", "2.7")
   const folder = join(airflow.url.replace("sqlite:///", ""), "..")
   const deno = join(ROOT, "node_modules/.bin/deno")
-  const may = ["--quiet", "--no-prompt", `--allow-read=${folder},${ROOT}`, `--allow-write=${folder}`]
+  const may = [
+    "--quiet",
+    "--no-prompt",
+    "--allow-sys=uid",
+    `--allow-read=${folder},${ROOT}`,
+    `--allow-write=${folder}`,
+  ]
   const run = (file: string) =>
     Bun.spawnSync([deno, "run", ...may, PROGRAM, JSON.stringify(airflow.options({ url: file })), "600"], {
       cwd: ROOT,

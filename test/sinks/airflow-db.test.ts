@@ -162,7 +162,7 @@ onEachDatabase((place) => {
 test.each([
   [{ conn_id: "a b" }, "conn_id", /may hold/],
   [{ conn_id: "x".repeat(251) }, "conn_id", /250/],
-  [{ conn_id: "ecr_{host}" }, "conn_id", /\{host\}/],
+  [{ conn_id: "ecr_{name}" }, "conn_id", /\{name\}/],
   [{ conn_id: "ecr_{account" }, "conn_id", /\{account/],
   [{ conn_id: "ecr", url: "mssql://db/airflow" }, "url", /postgresql/],
   [{ conn_id: "ecr", url: "postgresql://u:p@db/airflow?sslmode=perhaps" }, "url", /sslmode/],
