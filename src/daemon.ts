@@ -2,7 +2,7 @@
 // Tokens are shared: sinks that come due together wait for one call.
 import { FetchError, isRetryable } from "./errors.ts"
 import type { Outcome } from "./outcome.ts"
-import type { PlannedDelivery } from "./plan.ts"
+import type { PlannedDelivery, PlannedSink } from "./plan.ts"
 import { type RefreshDeps, refresh } from "./refresh.ts"
 import { backoffDelay, type Due, dueIn, isDue, NOW, refreshDelay, untilDue } from "./schedule.ts"
 
@@ -10,18 +10,34 @@ import { backoffDelay, type Due, dueIn, isDue, NOW, refreshDelay, untilDue } fro
 export type DaemonDeps = RefreshDeps & {
   readonly intervalMs: number | undefined
   /** Told of every attempt; `failures` counts those in a row before it, `nextMs` says when the next one comes. */
-  readonly onOutcome: (
-    outcome: Outcome,
-    about: { readonly failures: number; readonly nextMs: number },
-  ) => void
+  readonly onOutcome: (outcome: Outcome, about: Attempt) => void
   /** Told once, when every target of a sink that is not optional holds a fresh login. */
   readonly onReady: () => void
+  /** Told at every turn of a sink's loop as long as no other sink's loop is late: all of them live. */
+  readonly onTurn?: () => void
+  /** Takes what makes every target due at once. */
+  readonly onRefreshNow?: (refreshNow: () => void) => void
+}
+
+/** An attempt among others. */
+export type Attempt = {
+  readonly delivery: PlannedDelivery
+  readonly failures: number
+  readonly nextMs: number
 }
 
 type State = { due: Due; failures: number; fresh: boolean }
 
+// What wakes every loop before its time. The count tells what began before from what began after.
+type Wake = { count: number; sleep: AbortController }
+
 // How long to sleep at most before looking at both clocks again: what a suspend or a clock step can cost.
 const LONGEST_SLEEP_MS = 60_000
+
+/** How long a turn of a sink's loop may take: a sleep, a fetch, a delivery, each to its end, and some grace. */
+export function longestTurn(timeoutMs: number): number {
+  return LONGEST_SLEEP_MS + 2 * timeoutMs + 30_000
+}
 
 /** Keeps all fresh until the signal is aborted. `fresh` are those of them that need nothing now, with their expiry. */
 export async function runDaemon(
@@ -41,23 +57,55 @@ export async function runDaemon(
     states.set(delivery, { due, failures: 0, fresh: expiresAt !== undefined })
   }
   const ready = readiness(states, deps.onReady)
+  const wake: Wake = { count: 0, sleep: new AbortController() }
+  deps.onRefreshNow?.(() => {
+    deps.tokens.forget()
+    for (const state of states.values()) state.due = NOW
+    wake.count += 1
+    wake.sleep.abort()
+    wake.sleep = new AbortController()
+  })
   const bySink = Map.groupBy(states.keys(), ({ sink }) => sink)
+  const turn = roundOf(bySink.keys(), deps)
   await Promise.all(
-    [...bySink.values()].map((deliveries) => keepFresh(deliveries, states, deps, ready, signal)),
+    [...bySink].map(([sink, deliveries]) =>
+      keepFresh(deliveries, { states, wake, ready, turn: () => turn(sink) }, deps, signal),
+    ),
   )
+}
+
+// Says of each turn that all live, unless somebody's last one is too long ago.
+function roundOf(
+  sinks: Iterable<PlannedSink>,
+  { clock, timeoutMs, onTurn }: DaemonDeps,
+): (sink: PlannedSink) => void {
+  const last = new Map([...sinks].map((sink) => [sink, clock.uptime()]))
+  return (sink) => {
+    last.set(sink, clock.uptime())
+    if (Math.min(...last.values()) >= clock.uptime() - longestTurn(timeoutMs)) onTurn?.()
+  }
+}
+
+/** What the loops share. */
+type Loops = {
+  readonly states: ReadonlyMap<PlannedDelivery, State>
+  readonly wake: Wake
+  readonly ready: () => void
+  readonly turn: () => void
 }
 
 async function keepFresh(
   deliveries: readonly PlannedDelivery[],
-  states: ReadonlyMap<PlannedDelivery, State>,
+  { states, wake, ready, turn }: Loops,
   deps: DaemonDeps,
-  ready: () => void,
   signal: AbortSignal,
 ): Promise<void> {
   const stateOf = (delivery: PlannedDelivery) => states.get(delivery) as State
   const { clock } = deps
   const moment = () => ({ now: clock.now(), uptime: clock.uptime() })
   while (!signal.aborted) {
+    turn()
+    const { count } = wake
     const due = deliveries.filter((delivery) => isDue(stateOf(delivery).due, moment()))
     const outcomes = await refresh(due, deps, signal)
     for (const [i, delivery] of due.entries()) {
@@ -67,12 +115,15 @@ async function keepFresh(
       const state = stateOf(delivery)
       const { failures } = state
       settle(state, delivery, outcome, deps)
-      deps.onOutcome(outcome, { failures, nextMs: untilDue(state.due, moment()) })
+      if (wake.count > count) state.due = NOW
+      deps.onOutcome(outcome, { delivery, failures, nextMs: untilDue(state.due, moment()) })
     }
     if (signal.aborted) return
     ready()
+    turn()
     const waitMs = Math.min(...deliveries.map((delivery) => untilDue(stateOf(delivery).due, moment())))
-    await clock.sleep(Math.min(waitMs, LONGEST_SLEEP_MS), signal).catch(() => undefined)
+    const woken = AbortSignal.any([signal, wake.sleep.signal])
+    await clock.sleep(Math.min(waitMs, LONGEST_SLEEP_MS), woken).catch(() => undefined)
   }
 }
 

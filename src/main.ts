@@ -41,6 +41,8 @@ async function createWorld(): Promise<World> {
     print,
     printError,
     stop: stopSignal(),
+    onReload: (listener) => void process.on("SIGHUP", listener),
+    onRefreshNow: (listener) => void process.on("SIGUSR1", listener),
   }
 }
 

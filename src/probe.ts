@@ -5,7 +5,7 @@ import { type Clock, withDeadline } from "./clock.ts"
 import type { Credential } from "./credential.ts"
 
 /** What a registry said to a login: it is good, it is refused with this status, or nothing, and why. */
-export type Verdict =
+type Verdict =
   | { readonly answer: "accepted" }
   | { readonly answer: "refused"; readonly status: number }
   | { readonly answer: "none"; readonly why: string }

@@ -112,6 +112,11 @@ export function formatInstant(at: number): string {
   return `${new Date(at).toISOString().slice(0, 16).replace("T", " ")} UTC`
 }
 
+/** `09:40 UTC`. */
+export function formatTime(at: number): string {
+  return formatInstant(at).slice("2026-11-24 ".length)
+}
+
 function until(expiresAt: number | undefined, { now }: Style): string {
   if (expiresAt === undefined) return ""
   const leftMs = expiresAt - now

@@ -35,6 +35,9 @@ export type World = Omit<SinkDeps, "secret" | "aws"> & {
   readonly printError: (text: string) => void
   /** Aborted when the process is asked to stop. */
   readonly stop: AbortSignal
+  /** Takes who is to be told when the process is asked to read its configuration again, or to refresh at once. */
+  readonly onReload: (listener: () => void) => void
+  readonly onRefreshNow: (listener: () => void) => void
 }
 
 /** What a command works with. */

@@ -15,6 +15,8 @@ export type TokenStore = {
   get(source: Source, signal: AbortSignal): Promise<HeldToken>
   /** When a source is worth asking again after a failure. */
   retryOf(source: Source): Due | undefined
+  /** Makes the next `get` of every source ask anew. */
+  forget(): void
 }
 
 /** What the store uses. */
@@ -88,5 +90,11 @@ export function createTokenStore(deps: TokenStoreDeps): TokenStore {
       return entry.inFlight
     },
     retryOf: (source) => entryOf(source).failed?.retry,
+    forget() {
+      for (const entry of entries.values()) {
+        delete entry.held
+        delete entry.failed
+      }
+    },
   }
 }

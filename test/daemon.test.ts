@@ -1,7 +1,7 @@
 // The loop of `run`, through days of fake time: what the design promises of failures, suspend and clock steps.
 import { expect, test } from "bun:test"
 import fc from "fast-check"
-import { runDaemon } from "../src/daemon.ts"
+import { longestTurn, runDaemon } from "../src/daemon.ts"
 import type { Outcome } from "../src/outcome.ts"
 import { deliveriesOf, type Plan, type PlannedDelivery, type PlannedRegistry } from "../src/plan.ts"
 import type { Sink } from "../src/sink.ts"
@@ -42,6 +42,8 @@ function start(
   plan: Plan,
   freshUntil: (delivery: PlannedDelivery) => number | undefined = () => undefined,
 ) {
+  const turns: number[] = []
+  let refreshNow = () => {}
   const stop = new AbortController()
   const told: Told[] = []
   const readyAt: number[] = []
@@ -60,11 +62,22 @@ function start(
       intervalMs: world.intervalMs,
       onOutcome: (outcome, about) => void told.push({ outcome, ...about, at: world.clock.now() }),
       onReady: () => void readyAt.push(world.clock.now() - START),
+      onTurn: () => void turns.push(world.clock.now() - START),
+      onRefreshNow: (listener) => {
+        refreshNow = listener
+      },
     },
     stop.signal,
     fresh,
   )
-  return { told, readyAt, done, stop: () => stop.abort(new Error("stopped by SIGTERM")) }
+  return {
+    told,
+    readyAt,
+    turns,
+    done,
+    refreshNow: () => refreshNow(),
+    stop: () => stop.abort(new Error("stopped by SIGTERM")),
+  }
 }
 
 const startAll = (
@@ -559,4 +572,72 @@ test("a loop that is stopped before it begins does nothing", async () => {
   await world.clock.advance(MINUTE)
   await done
   expect(world.aws.calls.length).toBeLessThanOrEqual(1)
+})
+
+test("asked to refresh now, every target gets a new token at once, and the next one at half of its life", async () => {
+  const world = fakeWorld()
+  const sinks = [fakeSink("one", world.clock), fakeSink("two", world.clock)]
+  const loop = startAll(world, sinks)
+  await world.clock.advance(2 * HOUR)
+  loop.refreshNow()
+  await world.clock.advance(7 * HOUR)
+  for (const sink of sinks) expect(timesOf(sink)).toEqual([0, 2 * HOUR, 8 * HOUR])
+  expect(world.aws.calls).toHaveLength(3)
+})
+
+test("asked to refresh now, what backs off is tried at once", async () => {
+  const world = fakeWorld()
+  let down = true
+  const sink = failingSink("one", world, () => down, false)
+  const loop = startAll(world, [sink])
+  await world.clock.advance(HOUR)
+  down = false
+  const tries = sink.calls.length
+  loop.refreshNow()
+  await world.clock.advance(0)
+  expect(sink.calls.length).toBe(tries + 1)
+  expect(leftOf(sink, world.clock.now())).toEqual([12 * HOUR])
+})
+
+test("asked to refresh now in the middle of a delivery, it delivers again", async () => {
+  const world = fakeWorld()
+  const sink = fakeSink("one", world.clock, {
+    deliver: async (self, deliveries, signal) => {
+      await world.clock.sleep(10 * SECOND, signal)
+      return self.accept(deliveries)
+    },
+  })
+  const loop = startAll(world, [sink])
+  await world.clock.advance(5 * SECOND)
+  loop.refreshNow()
+  await world.clock.advance(HOUR)
+  expect(timesOf(sink)).toEqual([0, 10 * SECOND])
+  expect(world.aws.calls).toHaveLength(2)
+})
+
+test("the loops give a sign of life every minute, whatever fails", async () => {
+  const world = fakeWorld()
+  const sinks = [fakeSink("one", world.clock), failingSink("two", world, () => true)]
+  const { turns } = startAll(world, sinks)
+  await world.clock.advance(DAY)
+  const gaps = turns.slice(1).map((at, i) => at - (turns[i] as number))
+  expect(Math.max(...gaps)).toBeLessThanOrEqual(MINUTE)
+  expect(turns.at(-1)).toBeGreaterThan(DAY - MINUTE)
+})
+
+test("one loop that is stuck ends the sign of life of all, though the others go on", async () => {
+  const world = fakeWorld()
+  const { answer } = world.aws
+  world.aws.answer = (source, signal) =>
+    source.region === "eu-west-2" ? new Promise(() => undefined) : answer(source, signal)
+  const other = fakeSink("other", world.clock)
+  const { turns } = start(world, {
+    sinks: [
+      plannedSink(fakeSink("stuck", world.clock), [ownIn("eu-west-2")]),
+      plannedSink(other, [ownIn("eu-west-1")]),
+    ],
+  })
+  await world.clock.advance(DAY)
+  expect(Math.max(...turns)).toBeLessThanOrEqual(longestTurn(world.deps.timeoutMs))
+  expect(timesOf(other).length).toBeGreaterThan(3)
 })

@@ -57,6 +57,8 @@ async function worldWith(env: Readonly<Record<string, string>> = {}): Promise<Te
       log += text
     },
     stop: stop.signal,
+    onReload: () => undefined,
+    onRefreshNow: () => undefined,
     out: () => out,
     log: () => log,
     stopNow: () => stop.abort(new Error("stopped by SIGTERM")),

@@ -1,33 +1,137 @@
-// `ecrelay run`: stay, and refresh before expiry.
+// `ecrelay run`: stay, and refresh before expiry. A reload begins anew with another configuration, if it is a good one.
 import { withDeadline } from "../clock.ts"
-import { runDaemon } from "../daemon.ts"
+import { type Attempt, longestTurn, runDaemon } from "../daemon.ts"
 import { formatDuration } from "../duration.ts"
-import { isRetryable } from "../errors.ts"
+import { ConfigError, isRetryable } from "../errors.ts"
 import type { Log } from "../log.ts"
+import { openNotify } from "../notify.ts"
 import type { Outcome } from "../outcome.ts"
 import { deliveriesOf } from "../plan.ts"
 import { createProbe } from "../probe.ts"
 import { describeError, formatInstant } from "../report.ts"
-import { openSession, type World } from "../session.ts"
+import { createService, LONGEST_START_MS, type Service } from "../service.ts"
+import { openSession, type Session, type World } from "../session.ts"
 import type { Given } from "../settings.ts"
 import { formatSource } from "../source.ts"
-import { createTokenStore } from "../tokens.ts"
+import { createStanding } from "../standing.ts"
+import { createTokenStore, type TokenStore } from "../tokens.ts"
 import { dryRun } from "./dry-run.ts"
 import { skipFresh } from "./status.ts"
 
+/** What the process may be told from outside; what that means is up to the session that runs. */
+type Wishes = { reload(): void; refreshNow(): void }
+
 /** Runs until the world says stop; returns the exit code. Throws a ConfigError. */
 export async function run(given: Given, world: World): Promise<number> {
-  const session = await openSession(given, world)
-  const { config, plan, log, aws } = session
-  if (config.dryRun) return dryRun(session)
-  const { clock, random, stop } = world
+  const first = await openSession(given, world)
+  if (first.config.dryRun) return dryRun(first)
+  const wishes: Wishes = { reload: () => undefined, refreshNow: () => undefined }
+  world.onReload(() => wishes.reload())
+  world.onRefreshNow(() => wishes.refreshNow())
+  const tooLong = new AbortController()
+  const service = createService({
+    notify: await openNotify(world.env, (text) => first.log("warn", text)),
+    env: world.env,
+    clock: world.clock,
+    onStartTooLong(standing) {
+      const limit = formatDuration(LONGEST_START_MS)
+      first.log("error", `not ready after ${limit}, so this start has failed: ${standing}`)
+      tooLong.abort()
+    },
+  })
+  const stop = AbortSignal.any([world.stop, tooLong.signal])
+  let session: Session | undefined = first
+  while (session && !stop.aborted) session = await keepFresh(session, given, wishes, service, stop)
+  service.stops()
+  if (tooLong.signal.aborted) return 1
+  first.log("info", "stopped")
+  return 0
+}
+
+/** Keeps a session's targets fresh until `stop`; returns the session that is to follow it where there is a reload. */
+async function keepFresh(
+  session: Session,
+  given: Given,
+  wishes: Wishes,
+  service: Service,
+  stop: AbortSignal,
+): Promise<Session | undefined> {
+  const replaced = new AbortController()
+  let successor: Session | undefined
+  wishes.reload = () => {
+    service.reloads()
+    void reread(given, session).then((next) => {
+      service.reloaded()
+      successor = next ?? successor
+      if (next) replaced.abort(new Error("the configuration was read again"))
+    })
+  }
+  await runSession(session, wishes, service, AbortSignal.any([stop, replaced.signal]))
+  return successor
+}
+
+// A configuration that cannot be taken is said, and the one that works stays.
+async function reread(given: Given, { world, log }: Session): Promise<Session | undefined> {
+  try {
+    const next = await openSession(given, world)
+    log("info", "the configuration was read again")
+    return next
+  } catch (error) {
+    const issues =
+      error instanceof ConfigError ? error.issues : [{ path: "", message: describeError(error).message }]
+    for (const { path, message } of issues) log("error", path ? `${path}: ${message}` : message)
+    log("warn", "the configuration stays as it was")
+    return undefined
+  }
+}
+
+async function runSession(
+  session: Session,
+  wishes: Wishes,
+  service: Service,
+  stop: AbortSignal,
+): Promise<void> {
+  const { config, plan, log, world } = session
+  const { clock, random } = world
   const { intervalMs, timeoutMs } = config
   const deliveries = deliveriesOf(plan)
+  service.begins(longestTurn(timeoutMs))
   const { skipped, accounts } = await withDeadline(timeoutMs, clock, stop, (signal) =>
     skipFresh(session, deliveries, signal),
   )
-  for (const outcome of skipped.values()) logOutcome(outcome, { failures: 0, nextMs: undefined }, log)
-  const tokens = createTokenStore({
+  const fresh = new Map([...skipped].map(([delivery, { expiresAt }]) => [delivery, expiresAt as number]))
+  for (const outcome of skipped.values()) logOutcome(outcome, undefined, log)
+  const standing = createStanding(deliveries, fresh, clock)
+  log("info", `keeping ${deliveries.length} target${deliveries.length === 1 ? "" : "s"} fresh`)
+  const deps = {
+    plan,
+    tokens: createTokens(session),
+    clock,
+    random,
+    timeoutMs,
+    accounts,
+    probe: createProbe(world),
+    intervalMs,
+    onOutcome(outcome: Outcome, attempt: Attempt) {
+      standing.note(outcome, attempt)
+      logOutcome(outcome, attempt, log)
+    },
+    onReady() {
+      log("info", "ready: every target holds a fresh login")
+      service.ready()
+    },
+    onTurn: () => service.lives(standing.format(clock.now())),
+    onRefreshNow(refreshNow: () => void) {
+      wishes.refreshNow = refreshNow
+    },
+  }
+  await runDaemon(deliveries, deps, stop, fresh)
+}
+
+function createTokens({ aws, config, world, log }: Session): TokenStore {
+  const { clock, random } = world
+  const { intervalMs, timeoutMs } = config
+  return createTokenStore({
     aws,
     clock,
     random,
@@ -39,34 +143,14 @@ export async function run(given: Given, world: World): Promise<number> {
         `${formatSource(source)}: the token expires too early for the interval; next refresh in ${formatDuration(delayMs)}`,
       ),
   })
-  log("info", `keeping ${deliveries.length} target${deliveries.length === 1 ? "" : "s"} fresh`)
-  await runDaemon(
-    deliveries,
-    {
-      plan,
-      tokens,
-      clock,
-      random,
-      timeoutMs,
-      accounts,
-      probe: createProbe(world),
-      intervalMs,
-      onOutcome: (outcome, about) => logOutcome(outcome, about, log),
-      onReady: () => log("info", "ready: every target holds a fresh login"),
-    },
-    stop,
-    new Map([...skipped].map(([delivery, { expiresAt }]) => [delivery, expiresAt as number])),
-  )
-  log("info", "stopped")
-  return 0
 }
 
 function logOutcome(
   { outcome, sink, target, registry, expiresAt, warning, error }: Outcome,
-  { failures, nextMs }: { readonly failures: number; readonly nextMs: number | undefined },
+  attempt: Attempt | undefined,
   log: Log,
 ): void {
-  const next = nextMs === undefined ? "" : `; next in ${formatDuration(nextMs)}`
+  const next = attempt ? `; next in ${formatDuration(attempt.nextMs)}` : ""
   const fields = { sink, target, registry, outcome }
   if (outcome === "failed") {
     const { code, message, hint } = describeError(error)
@@ -75,6 +159,7 @@ function logOutcome(
     return
   }
   const until = expiresAt === undefined ? "" : ` until ${formatInstant(expiresAt)}`
+  const failures = attempt?.failures ?? 0
   const word =
     failures > 0 ? `${outcome} again after ${failures} failure${failures === 1 ? "" : "s"}` : outcome
   log("info", `${sink} ${target}: ${word}${until}${next}`, {

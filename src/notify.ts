@@ -1,0 +1,49 @@
+// Messages to systemd (sd_notify(3)): to the socket that it names in NOTIFY_SOCKET, or by its own program where the
+// runtime cannot send a datagram. What cannot be told is no reason to stop: it is said once and then left.
+import type { Environment } from "./aws.ts"
+import { openLibc } from "./libc.ts"
+
+/** Sends assignments such as `READY=1`. Never throws. */
+export type Notify = (assignments: Readonly<Record<string, string | number>>) => void
+
+/** The way to systemd; undefined where the process was not started by it. `warn` is told once when it is closed. */
+export async function openNotify(
+  env: Environment,
+  warn: (text: string) => void,
+): Promise<Notify | undefined> {
+  const socket = env.NOTIFY_SOCKET
+  if (!socket) return undefined
+  const libc = await openLibc().catch(() => undefined)
+  let open = true
+  return (assignments) => {
+    if (!open) return
+    const lines = Object.entries(assignments).map(([name, value]) => `${name}=${oneLine(value)}`)
+    // Systemd 253 and later want to know when a reload began.
+    if (libc && "RELOADING" in assignments) lines.push(`MONOTONIC_USEC=${libc.monotonicUsec()}`)
+    const closed = (error: unknown) => {
+      if (open) warn(`systemd cannot be told how things are: ${(error as Error).message}`)
+      open = false
+    }
+    try {
+      if (libc) libc.sendDatagram(socket, lines.join("\n"))
+      else void sendByProgram(lines, env).catch(closed)
+    } catch (error) {
+      closed(error)
+    }
+  }
+}
+
+// Each line of a message is an assignment of its own.
+function oneLine(value: string | number): string {
+  return String(value).replaceAll(/\s+/g, " ")
+}
+
+// Counts only where the unit says NotifyAccess=all: the program is not the service's main process.
+async function sendByProgram(lines: readonly string[], env: Environment): Promise<void> {
+  const { execFile } = await import("node:child_process")
+  await new Promise<void>((resolve, reject) => {
+    execFile("systemd-notify", ["--no-block", ...lines], { env: { ...env } }, (error) =>
+      error ? reject(error) : resolve(),
+    )
+  })
+}

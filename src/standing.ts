@@ -1,0 +1,78 @@
+// How things stand, in a line for `systemctl status`: how many targets are fresh, what is wrong, and when it goes on.
+import type { Attempt } from "./daemon.ts"
+import { described, type Outcome } from "./outcome.ts"
+import type { PlannedDelivery } from "./plan.ts"
+import { describeError, formatTime } from "./report.ts"
+
+/** What is known of the targets of a loop. */
+export type Standing = {
+  note(outcome: Outcome, attempt: Attempt): void
+  /** The line, at a moment in milliseconds since 1970. */
+  format(now: number): string
+}
+
+type Known = {
+  readonly name: string
+  readonly error?: unknown
+  /** What the target holds, as far as this process wrote or saw it. */
+  readonly expiresAt?: number | undefined
+  readonly nextAt?: number
+}
+
+/** A standing in which nothing was tried yet, but for what was found `fresh`, with its expiry. */
+export function createStanding(
+  deliveries: readonly PlannedDelivery[],
+  fresh: ReadonlyMap<PlannedDelivery, number>,
+  clock: { now(): number },
+): Standing {
+  const known = new Map<PlannedDelivery, Known>()
+  for (const [delivery, expiresAt] of fresh) known.set(delivery, { name: nameOf(delivery), expiresAt })
+  return {
+    note(outcome, { delivery, nextMs }) {
+      const { error, sink, target } = outcome
+      const expiresAt = error === undefined ? outcome.expiresAt : known.get(delivery)?.expiresAt
+      known.set(delivery, { name: `${sink} ${target}`, error, expiresAt, nextAt: clock.now() + nextMs })
+    },
+    format(now) {
+      const all = [...known.values()]
+      const failing = all.filter(({ error }) => error !== undefined)
+      const goodCount = all.length - failing.length
+      const [worst] = failing
+      const count =
+        goodCount === deliveries.length
+          ? `${plural(goodCount)} fresh`
+          : `${goodCount} of ${plural(deliveries.length)} fresh`
+      return [
+        count,
+        worst ? complaint(worst, failing.length, now) : undefined,
+        next(worst ? failing : all, worst),
+      ]
+        .filter(Boolean)
+        .join(worst ? "; " : ", ")
+    },
+  }
+}
+
+function complaint({ name, error, expiresAt }: Known, count: number, now: number): string {
+  const { message } = describeError(error)
+  const about = message.startsWith(name) ? message : `${name}: ${message}`
+  const more = count > 1 ? ` (and ${count - 1} more)` : ""
+  if (expiresAt === undefined) return `${about}${more}`
+  const held = expiresAt > now ? `holds a login until ${formatTime(expiresAt)}` : "its login has expired"
+  return `${about}${more}; ${held}`
+}
+
+function next(of: readonly Known[], worst: Known | undefined): string | undefined {
+  const times = of.map(({ nextAt }) => nextAt).filter((at) => at !== undefined)
+  if (times.length === 0) return undefined
+  return `next ${worst ? "attempt" : "refresh"} ${formatTime(Math.min(...times))}`
+}
+
+function plural(count: number): string {
+  return `${count} target${count === 1 ? "" : "s"}`
+}
+
+function nameOf(delivery: PlannedDelivery): string {
+  const { sink, target } = described(delivery, new Map())
+  return `${sink} ${target}`
+}
