@@ -38,7 +38,7 @@ export function fieldsOf(values: Readonly<Record<string, unknown>>, at: string, 
   const path = (name: string) => `${at}.${name}`
   const value = (name: string) => {
     const found = Object.hasOwn(values, name) ? values[name] : undefined
-    return found === null || found === "" ? undefined : found
+    return isEmpty(found) ? undefined : found
   }
   const take = <T>(name: string, is: (found: unknown) => found is T, what: string): T | undefined => {
     const found = value(name)
@@ -59,6 +59,9 @@ export function fieldsOf(values: Readonly<Record<string, unknown>>, at: string, 
         : take(name, isListOf(isText), "a list of texts"),
   }
 }
+
+const isEmpty = (found: unknown) =>
+  found === null || found === "" || (typeof found === "object" && Object.keys(found).length === 0)
 
 const isText = (found: unknown): found is string => typeof found === "string"
 
