@@ -89,10 +89,8 @@ function parseUri(text: string, from: string): ConnectionFields {
   const at = authority.lastIndexOf("@")
   const [user = "", ...passwords] = authority.slice(0, Math.max(at, 0)).split(":")
   const server = authority.slice(at + 1)
-  if (authority.includes("[") !== authority.includes("]"))
-    throw refuse("has a bracket without its other half")
-  if (!/^(?:[^:[]*|\[[^\]]*\][^:]*)(?::\d{0,5})?$/.test(server))
-    throw refuse("user and password cannot be told from the host")
+  const port = /^[^:]*(?::(\d{0,5}))?$/.exec(server)
+  if (!port || Number(port[1] ?? 0) > 65_535) throw refuse("user and password cannot be told from the host")
   const pairs = [...new URLSearchParams(`?${query}`)]
   // More likely pieces of a secret key: Airflow would ask AWS as somebody else then.
   if (path.includes("@") || pairs.some(([key]) => key.includes("@")))
@@ -113,6 +111,8 @@ function splitUri(text: string, from: string) {
   const scheme = (/^([a-z][a-z0-9+.-]*):/i.exec(uri)?.[1] ?? "").toLowerCase()
   if (marks === 0 && !uri.startsWith("//")) throw refuse("is neither a URI, such as aws://…, nor JSON")
   if (marks > 2) throw refuse("has more than one :// after its beginning")
+  // Python's releases differ in which of them they take.
+  if (/^[^?#]*[[\]]/.test(uri)) throw refuse("has a square bracket in user, password or host")
   const rest = uri.replaceAll(`${scheme}://`, marks === 2 ? "" : "//")
   if (marks === 2 && /[@:]/.test(rest.split("://", 1)[0] ?? ""))
     throw refuse("has a :// behind user or password")
