@@ -21,9 +21,14 @@ const DESCRIPTIONS: Readonly<Record<Command, string>> = {
   refresh: "Fetch now, deliver, exit: for systemd timers, cron, CI",
   run: "Stay, and refresh before expiry: for a service",
   status: "What every target holds, and until when",
+  check: "Prove that it would work, change nothing, say what to mend",
   sinks: "The kinds of sink; with a type, its options and the permissions it needs",
   config: "Print the effective configuration as TOML: turns flags into a file",
+  install: "Write the units of a service: ecrelay install systemd",
 }
+
+// The one word that a command takes beside its flags.
+const ARGUMENTS: Partial<Record<Command, string>> = { sinks: "[TYPE]", install: "[WHAT]" }
 
 const EXAMPLES = [
   "  ecrelay --sink docker-config                         log docker in, once",
@@ -89,7 +94,7 @@ function readMatched(parser: ReturnType<typeof cac>): Invocation {
 function createParser(version: string) {
   const parser = cac("ecrelay")
   for (const name of COMMANDS) {
-    const command = parser.command(name === "sinks" ? "sinks [TYPE]" : name, DESCRIPTIONS[name])
+    const command = parser.command([name, ARGUMENTS[name]].filter(Boolean).join(" "), DESCRIPTIONS[name])
     command.action(() => undefined)
     for (const setting of SETTINGS)
       if (setting.commands.includes(name))
@@ -142,10 +147,11 @@ function asUsageError(parser: ReturnType<typeof cac>): ConfigError {
     if (!setting) return [{ path: flag, message: whyUnknown(flag, command, known.map(flagOf)) }]
     return setting.value && typeof value === "boolean" ? [missingValue(setting)] : []
   })
-  const unused = [...parser.args.slice(command === "sinks" ? 1 : 0), ...(parser.options["--"] ?? [])].map(
-    (arg) => unshield(String(arg)),
+  const argument = ARGUMENTS[command]?.replace(/\W/g, "")
+  const unused = [...parser.args.slice(argument ? 1 : 0), ...(parser.options["--"] ?? [])].map((arg) =>
+    unshield(String(arg)),
   )
-  const takes = command === "sinks" ? "takes one TYPE and flags" : "takes flags only"
+  const takes = argument ? `takes one ${argument} and flags` : "takes flags only"
   if (unused.length > 0)
     issues.push({
       path: "",

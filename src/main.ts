@@ -12,6 +12,7 @@ const COMMANDS = {
   refresh: async () => (await import("./commands/refresh.ts")).refresh,
   run: async () => (await import("./commands/run.ts")).run,
   status: async () => (await import("./commands/status.ts")).status,
+  check: async () => (await import("./commands/check.ts")).check,
   config: async () => (await import("./commands/config.ts")).config,
 } as const
 
@@ -22,6 +23,8 @@ async function main(argv: readonly string[]): Promise<number> {
   const { command, given, args } = invocation
   if (command === "sinks")
     return (await import("./commands/sinks.ts")).sinks(given, args, await createWorld())
+  if (command === "install")
+    return (await import("./commands/install.ts")).install(given, args, await createWorld())
   return (await COMMANDS[command]())(given, await createWorld())
 }
 
@@ -37,6 +40,7 @@ async function createWorld(): Promise<World> {
       (await import("../sinks/_airflow/connection.ts")).loadAirflowConnection(...args),
     home: env.HOME || (await homeOfUser()),
     uid: process.geteuid?.(),
+    program: process.execPath,
     colour: !env.NO_COLOR && env.TERM !== "dumb" && (await isTerminal()),
     print,
     printError,

@@ -57,7 +57,7 @@ export function formatStatuses(statuses: readonly TargetStatus[], style: Style):
   })
 }
 
-/** Findings for people: what is not right first of all, with the fix. */
+/** Findings for people: what is not right, with the fix. */
 export function formatFindings(findings: readonly Finding[], style: Style): string {
   const wrong = findings.filter(({ level }) => level !== "ok")
   return table(
@@ -65,6 +65,32 @@ export function formatFindings(findings: readonly Finding[], style: Style): stri
     style,
     (i) => [wrong[i]?.fix && `fix: ${wrong[i]?.fix}`],
   )
+}
+
+/** All findings for people, the worst first, and what they come to for so many targets. */
+export function formatAllFindings(findings: readonly Finding[], targetCount: number, style: Style): string {
+  const of = (level: Finding["level"]) => findings.filter((one) => one.level === level)
+  const [errors, warnings, good] = [of("error"), of("warning"), of("ok")]
+  const ordered = [...errors, ...warnings, ...good]
+  const rows = table(
+    ordered.map(({ level, subject, message }) => [level, subject, message]),
+    style,
+    (i) => [ordered[i]?.fix && `fix: ${ordered[i]?.fix}`],
+  )
+  const targets = counted(targetCount, "target")
+  const sum =
+    errors.length > 0 ? `${counted(errors.length, "error")} to mend` : `${targets} would be delivered`
+  const also = warnings.length > 0 ? `, ${counted(warnings.length, "warning")}` : ""
+  return `${rows}\n${sum}${also}; nothing was changed\n`
+}
+
+/** Findings for programs. */
+export function findingsAsJson(findings: readonly Finding[]): string {
+  return json({ findings })
+}
+
+function counted(count: number, what: string): string {
+  return `${count} ${what}${count === 1 ? "" : "s"}`
 }
 
 /** What a check finds; its failure is a finding too. */
@@ -126,6 +152,7 @@ function until(expiresAt: number | undefined, { now }: Style): string {
 }
 
 const COLOURS: Readonly<Record<string, number>> = {
+  ok: 32,
   delivered: 32,
   unchanged: 32,
   fresh: 32,

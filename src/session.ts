@@ -31,6 +31,8 @@ export type World = Omit<SinkDeps, "secret" | "aws"> & {
   ) => Promise<AirflowConnection>
   /** Whether standard output is a terminal that may show colour. */
   readonly colour: boolean
+  /** The path of the program that runs: the binary, or the runtime where the source runs as it is. */
+  readonly program: string
   readonly print: (text: string) => void
   readonly printError: (text: string) => void
   /** Aborted when the process is asked to stop. */
@@ -87,9 +89,12 @@ async function loadDefaultRegion(
   warn: (text: string) => void,
 ): Promise<string | undefined> {
   const { airflowConnection, profile } = principal
-  const region = defaultRegion(world.env, await loadProfileKeys(world.env, profile))
-  if (region || !airflowConnection) return region
-  return (await awsDeps(world, airflow, warn).loadAirflowIdentity(airflowConnection, world.stop)).region
+  const identity =
+    airflowConnection &&
+    (await awsDeps(world, airflow, warn).loadAirflowIdentity(airflowConnection, world.stop))
+  // As everywhere, what the connection says comes before environment and profile.
+  if (!identity) return defaultRegion(world.env, await loadProfileKeys(world.env, profile))
+  return identity.region ?? defaultRegion(world.env, await loadProfileKeys(world.env, identity.profile))
 }
 
 function awsDeps(world: World, airflow: AirflowPlace, warn: (text: string) => void): AwsDeps {

@@ -2,7 +2,7 @@
 // variable beats the file. The texts stay as they were written; `config.ts` says what they mean.
 
 /** The commands that exist. */
-export const COMMANDS = ["refresh", "run", "status", "sinks", "config"] as const
+export const COMMANDS = ["refresh", "run", "status", "check", "sinks", "config", "install"] as const
 export type Command = (typeof COMMANDS)[number]
 
 /** One setting: how it is given and what it means. */
@@ -19,8 +19,8 @@ export type Setting = {
   readonly commands: readonly Command[]
 }
 
-const ALL: readonly Command[] = ["refresh", "run", "status", "config"]
-const WRITING: readonly Command[] = ["refresh", "run", "config"]
+const ALL: readonly Command[] = ["refresh", "run", "status", "check", "config", "install"]
+const WRITING: readonly Command[] = ["refresh", "run", "config", "install"]
 
 /** All of them, in the order of help. */
 export const SETTINGS: readonly Setting[] = [
@@ -90,7 +90,7 @@ export const SETTINGS: readonly Setting[] = [
     key: "interval",
     value: "DURATION",
     description: "Refresh this often, such as 6h (default: at half of the token's life)",
-    commands: ["run", "config"],
+    commands: ["run", "config", "install"],
   },
   {
     key: "min_remaining",
@@ -107,14 +107,46 @@ export const SETTINGS: readonly Setting[] = [
   {
     key: "dry_run",
     flagOnly: true,
-    description: "Show what would be delivered where, change nothing",
-    commands: ["refresh", "run"],
+    description: "Show what would be done, change nothing",
+    commands: ["refresh", "run", "install"],
+  },
+  {
+    key: "timer",
+    flagOnly: true,
+    description: "A timer that refreshes what is due every hour, instead of a service that stays",
+    commands: ["install"],
+  },
+  {
+    key: "user",
+    flagOnly: true,
+    description: "Units of your own, for systemctl --user, instead of the system's",
+    commands: ["install"],
+  },
+  {
+    key: "service_user",
+    value: "NAME",
+    flagOnly: true,
+    description: "Account that the unit runs as (default: root)",
+    commands: ["install"],
+  },
+  {
+    key: "name",
+    value: "NAME",
+    flagOnly: true,
+    description: "Name of the units (default: ecrelay)",
+    commands: ["install"],
+  },
+  {
+    key: "force",
+    flagOnly: true,
+    description: "Replace files that are not as they would be written now",
+    commands: ["install"],
   },
   {
     key: "output",
     value: "text|json",
     description: "Form of the result on standard output",
-    commands: ["refresh", "status", "sinks"],
+    commands: ["refresh", "status", "check", "sinks"],
   },
   {
     key: "log_level",

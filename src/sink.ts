@@ -6,6 +6,7 @@ import type { ClientConfig } from "./aws-client.ts"
 import type { AwsFailure } from "./aws-failure.ts"
 import type { Clock } from "./clock.ts"
 import type { Credential, Secret } from "./credential.ts"
+import { parseDuration } from "./duration.ts"
 import type { DeliveryError } from "./errors.ts"
 import type { Registry } from "./registry.ts"
 
@@ -66,6 +67,11 @@ export type Sink = {
   read?(targets: readonly Target[], signal: AbortSignal): Promise<readonly Held[]>
   /** Whether `deliver` would be let in. Changes nothing. */
   check?(targets: readonly Target[], signal: AbortSignal): Promise<readonly Finding[]>
+  /**
+   * The folders that `deliver` writes in, for a service that may write nowhere else; `anywhere` where only what it runs
+   * knows. Absent: none. Reads configuration at most.
+   */
+  folders?(signal: AbortSignal): Promise<readonly string[] | "anywhere">
 }
 
 /** What a sink may use of the world. */
@@ -103,6 +109,8 @@ export type AwsIdentity = {
   readonly profile?: string | undefined
   /** Roles to assume, one from the other. */
   readonly roleArns?: readonly string[] | undefined
+  /** For the last of the roles. */
+  readonly externalId?: string | undefined
 }
 
 /** Options of a sink: strict, each key with a description that help, `sinks` and README use. */
@@ -173,6 +181,19 @@ export function listOption(description: string) {
       ),
       v.pipe(v.array(text), v.minLength(1, "must not be empty")),
     ]),
+    v.description(description),
+  )
+}
+
+/** Schema of an option that is a time with its unit, such as `30s`; what comes out is milliseconds. */
+export function durationOption(description: string) {
+  return v.pipe(
+    v.string("must be a time with its unit, such as 30s or 2m"),
+    v.check(
+      (text) => (parseDuration(text) ?? 0) > 0,
+      "must be a time with its unit, such as 30s or 2m, and more than nothing",
+    ),
+    v.transform((text) => parseDuration(text) ?? 0),
     v.description(description),
   )
 }

@@ -4,7 +4,10 @@ import fc from "fast-check"
 import { quoted } from "../src/argv.ts"
 import { type Invocation, parseArguments } from "../src/cli.ts"
 import { ConfigError } from "../src/errors.ts"
-import { COMMANDS } from "../src/settings.ts"
+import { COMMANDS, SETTINGS } from "../src/settings.ts"
+
+const THERE_ARE = `(commands: ${COMMANDS.join(", ")})`
+const commandsWith = (key: string) => SETTINGS.find((one) => one.key === key)?.commands.join(", ")
 
 /** What a command line comes to: `refresh sink=docker-config`. */
 function readAs(...argv: readonly string[]): string {
@@ -95,12 +98,9 @@ test("values that begin with a dash and a digit are wrong values, not flags", ()
 })
 
 test.each([
-  [
-    ["refrsh"],
-    'unknown command "refrsh"; did you mean refresh? (commands: refresh, run, status, sinks, config)',
-  ],
-  [["frobnicate"], 'unknown command "frobnicate" (commands: refresh, run, status, sinks, config)'],
-  [[""], 'unknown command "" (commands: refresh, run, status, sinks, config)'],
+  [["refrsh"], `unknown command "refrsh"; did you mean refresh? ${THERE_ARE}`],
+  [["frobnicate"], `unknown command "frobnicate" ${THERE_ARE}`],
+  [[""], `unknown command "" ${THERE_ARE}`],
   [["--", "foo"], 'refresh takes flags only, not "foo"; a value with blanks stands in quotes'],
   [["--snk", "docker-config"], "--snk: unknown flag; did you mean --sink?"],
   [["-V"], "-V: unknown flag; `ecrelay refresh --help` lists them"],
@@ -117,8 +117,8 @@ test.each([
     ["refresh", "--interval", "6h"],
     "--interval: refresh is done after one round; `ecrelay run --interval …` stays and repeats",
   ],
-  [["run", "--output", "json"], "--output: not a flag of run, but of refresh, status, sinks"],
-  [["config", "--dry-run"], "--dry-run: not a flag of config, but of refresh, run"],
+  [["run", "--output", "json"], `--output: not a flag of run, but of ${commandsWith("output")}`],
+  [["config", "--dry-run"], `--dry-run: not a flag of config, but of ${commandsWith("dry_run")}`],
   [
     ["status", "docker-config"],
     'status takes flags only, not "docker-config"; a value with blanks stands in quotes',

@@ -8,6 +8,7 @@ import { DEMO_IDENTITY, type StandIn, startAws } from "../scripts/aws.ts"
 import { sinkKinds } from "../sinks/index.ts"
 import { describe as describeSink } from "../src/commands/sinks.ts"
 import { flagOf, SETTINGS } from "../src/settings.ts"
+import { formatUnits, type UnitOptions } from "../src/units.ts"
 import { connectionTable } from "./support/airflow-tables.ts"
 import { binary, ecrelay, standInEnvironment, temporaryFolder } from "./support/binary.ts"
 
@@ -59,7 +60,7 @@ function words(command: string): readonly string[] {
 
 describe("a command of the README", () => {
   for (const command of commands) {
-    const [program, ...argv] = words(command)
+    const [program, ...argv] = words(command.replace(/^sudo /, ""))
     if (program === "npx")
       test(`${command} is a script of the project`, () => {
         expect(argv.slice(0, 3)).toEqual(["--yes", "bun@1.4.5", "run"])
@@ -68,6 +69,8 @@ describe("a command of the README", () => {
     else if (program === "ecrelay" || program === "./dist/ecrelay")
       test(`${command} does its work`, async () => {
         const env = await machine()
+        // The units of this machine stay as they are; under a booted systemd they have a test of their own.
+        if (argv[0] === "install") argv.push("--dry-run")
         if (argv[0] === "status") await ecrelay(["refresh", ...argv.slice(1)], { env })
         if (argv[0] !== "run") return expect((await ecrelay(argv, { env })).code).toBe(0)
         const child = Bun.spawn([await binary(), ...argv], { env, stderr: "pipe", stdout: "ignore" })
@@ -81,7 +84,7 @@ describe("a command of the README", () => {
     else
       test(`${command} is of a kind that a test knows`, () => {
         // `deno run` has a test of its own.
-        expect(["export", "deno"]).toContain(program as string)
+        expect(["export", "deno", "install", "systemctl"]).toContain(program as string)
       })
   }
 })
@@ -125,15 +128,23 @@ test("every dependency has its reason in the README", async () => {
   for (const name of Object.keys(dependencies)) expect(readme).toContain(`\`${name}\``)
 })
 
-test("the example units pass systemd's own check", async () => {
-  const analyze = Bun.which("systemd-analyze")
-  if (!analyze) return console.warn("skipped: systemd-analyze is not there")
-  const folder = await temporaryFolder()
-  const units = ["ecrelay.service", "ecrelay-refresh.service", "ecrelay-refresh.timer"]
-  for (const unit of units) {
-    const text = await readFile(join(ROOT, "scripts/systemd", unit), "utf8")
-    await writeFile(join(folder, unit), text.replaceAll("/usr/local/bin/ecrelay", await binary()))
-  }
-  const { stderr, exitCode } = Bun.spawnSync([analyze, "verify", ...units.map((unit) => join(folder, unit))])
-  expect({ said: stderr.toString(), exitCode }).toEqual({ said: "", exitCode: 0 })
+test("the example units are those that `install systemd` writes", async () => {
+  for (const { name, text } of [
+    ...formatUnits(exampleUnits("ecrelay", false)),
+    ...formatUnits(exampleUnits("ecrelay-refresh", true)),
+  ])
+    expect(await readFile(join(ROOT, "scripts/systemd", name), "utf8")).toBe(text)
 })
+
+function exampleUnits(name: string, timer: boolean): UnitOptions {
+  return {
+    name,
+    timer,
+    program: ["/usr/local/bin/ecrelay"],
+    manager: { kind: "system", user: "root" },
+    environment: { HOME: "/root" },
+    environmentFile: "/etc/ecrelay/environment",
+    credentials: [],
+    writable: ["/root/.docker"],
+  }
+}

@@ -57,6 +57,7 @@ async function worldWith(env: Readonly<Record<string, string>> = {}): Promise<Te
       log += text
     },
     stop: stop.signal,
+    program: process.execPath,
     onReload: () => undefined,
     onRefreshNow: () => undefined,
     out: () => out,

@@ -11,7 +11,17 @@ import { type SinkSpec, secretKeysOf } from "../sink-spec.ts"
 
 /** Returns the exit code. Throws a ConfigError. */
 export async function config(given: Given, world: World): Promise<number> {
-  const effective = await loadConfig(given, world)
+  const { text, notes } = await formatConfig(await loadConfig(given, world), world)
+  world.print(text)
+  for (const note of notes) world.printError(`${note}\n`)
+  return 0
+}
+
+/** A configuration as TOML, and what was left out because it may be secret. */
+export async function formatConfig(
+  effective: Config,
+  world: Pick<World, "kinds">,
+): Promise<{ readonly text: string; readonly notes: readonly string[] }> {
   const notes: string[] = []
   const sinks = await Promise.all(
     effective.sinks.map(async (spec, i) => {
@@ -26,9 +36,7 @@ export async function config(given: Given, world: World): Promise<number> {
     registry: effective.registries.map((one) => registryTable(one, effective.principal)),
     sink: sinks,
   }
-  world.print(stringify(tables).trimStart())
-  for (const note of notes) world.printError(`${note}\n`)
-  return 0
+  return { text: stringify(tables).trimStart(), notes }
 }
 
 function settings({ principal, intervalMs, minRemainingMs, timeoutMs, logLevel, logFormat }: Config) {

@@ -1,0 +1,22 @@
+// `ecrelay check`: proves that it would work, changes nothing, says what to mend.
+import { findAll } from "../check.ts"
+import { withDeadline } from "../clock.ts"
+import { deliveriesOf } from "../plan.ts"
+import { findingsAsJson, formatAllFindings } from "../report.ts"
+import { openSession, styleOf, type World } from "../session.ts"
+import type { Given } from "../settings.ts"
+
+/** Returns the exit code: 1 where an error was found. Throws a ConfigError. */
+export async function check(given: Given, world: World): Promise<number> {
+  const session = await openSession(given, world)
+  const { config, plan } = session
+  const findings = await withDeadline(config.timeoutMs, world.clock, world.stop, (signal) =>
+    findAll(session, signal),
+  )
+  world.print(
+    config.output === "json"
+      ? findingsAsJson(findings)
+      : formatAllFindings(findings, deliveriesOf(plan).length, styleOf(world)),
+  )
+  return findings.some(({ level }) => level === "error") ? 1 : 0
+}

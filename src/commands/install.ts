@@ -1,0 +1,192 @@
+// `ecrelay install systemd`: writes the units of a service, says what they will not see of the person who installs
+// them, and tries the configuration as the unit will see it. Nothing is written over that was not written here.
+import { basename } from "node:path"
+import type { Environment } from "../aws.ts"
+import type { Config } from "../config.ts"
+import { loadConfigFile } from "../config-file.ts"
+import { ConfigError } from "../errors.ts"
+import { type InstalledFile, installFiles } from "../installed-file.ts"
+import { readSettings, readSwitch } from "../reading.ts"
+import { loadConfig, type World } from "../session.ts"
+import { type Given, settingsFromEnvironment } from "../settings.ts"
+import { checkAsUnit } from "../unit-check.ts"
+import { carriedEnvironment } from "../unit-environment.ts"
+import { formatUnits, type UnitOptions } from "../units.ts"
+import { loadUnixUser, type UnixUser } from "../unix-user.ts"
+import { formatConfig } from "./config.ts"
+
+/** What is to be installed. */
+type Order = {
+  readonly name: string
+  readonly timer: boolean
+  readonly force: boolean
+  readonly dryRun: boolean
+  readonly manager: UnitOptions["manager"]
+  /** Whom the unit runs as. */
+  readonly user: UnixUser
+}
+
+// Flags that say how to install; the others say what the unit is to do.
+const HOW = ["timer", "user", "service_user", "name", "force", "dry_run", "config"]
+
+/** Returns the exit code. Throws a ConfigError. */
+export async function install(given: Given, [what]: readonly string[], world: World): Promise<number> {
+  if (what !== "systemd")
+    throw new ConfigError([
+      { path: "install", message: "say what to install; there is `ecrelay install systemd`" },
+    ])
+  const order = await readOrder(given, world)
+  const { user, manager } = order
+  const { carried, withheld } = carriedEnvironment(world.env)
+  const unitWorld = asTheUnitSees(world, user, carried)
+  const config = await loadConfig(given, unitWorld)
+  const configFile = await configFileOf(given, config, order, unitWorld)
+  const environmentFile = `${folderOf(order).config}/environment`
+  const credentials = credentialsOf(config)
+  const units = formatUnits({
+    name: order.name,
+    program: [world.program, ...(configFile.path === DEFAULT_FILE ? [] : ["--config", configFile.path])],
+    timer: order.timer,
+    manager,
+    environment: { HOME: user.home, ...carried },
+    environmentFile,
+    credentials,
+    writable: await writableOf(config, world.stop),
+  })
+  const files: readonly InstalledFile[] = [
+    ...(configFile.text === undefined ? [] : [{ path: configFile.path, text: configFile.text }]),
+    ...units.map(({ name, text }) => ({ path: `${folderOf(order).units}/${name}`, text })),
+  ]
+  if (order.dryRun) {
+    for (const { path, text } of files) world.print(`# ${path}\n${text}`)
+    return 0
+  }
+  for (const { path, done } of await installFiles(files, order.force)) world.print(`${done} ${path}`)
+  for (const line of unseen(carried, withheld, environmentFile)) world.print(line)
+  const unit = {
+    program: world.program,
+    config: configFile.path,
+    environmentFile,
+    carried,
+    credentials,
+    user,
+    manager,
+  }
+  const code = await checkAsUnit(unit, world.uid)
+  world.print(whatNext(order, units[0]?.name ?? "", code))
+  return code
+}
+
+const DEFAULT_FILE = "/etc/ecrelay/config.toml"
+
+async function readOrder(given: Given, { env, uid, home, program }: World): Promise<Order> {
+  const reading = readSettings(given, settingsFromEnvironment(env), undefined)
+  const own = readSwitch(reading, "user")
+  const dryRun = readSwitch(reading, "dry_run")
+  const name = reading.texts("name")?.texts[0]?.replace(/\.service$/, "") ?? "ecrelay"
+  const serviceUser = reading.texts("service_user")?.texts[0]
+  const { issues } = reading
+  if (!/^[\w:.@-]{1,200}$/.test(name))
+    issues.push({ path: "--name", message: "a unit's name holds letters, digits and :_.@- only" })
+  if (own && serviceUser !== undefined)
+    issues.push({ path: "--service-user", message: "units of your own run as yourself; leave --user out" })
+  if (!own && uid !== 0 && !dryRun)
+    issues.push({
+      path: "install systemd",
+      message: "writes the system's units and needs root: use sudo, or --user for units of your own",
+    })
+  if (/^(bun|deno|node)/.test(basename(program)))
+    issues.push({
+      path: "install systemd",
+      message: "a unit starts the binary: install with that, not from the source",
+    })
+  const known = await loadUnixUser(serviceUser ?? String(own ? uid : 0))
+  // One's own manager starts units with the home that one has now.
+  const user = known && own && home ? { ...known, home } : known
+  if (!user)
+    issues.push({
+      path: "--service-user",
+      message: `there is no user ${serviceUser}; \`useradd --system ${serviceUser}\` makes one`,
+    })
+  if (issues.length > 0 || !user) throw new ConfigError(issues)
+  return {
+    name,
+    timer: readSwitch(reading, "timer"),
+    force: readSwitch(reading, "force"),
+    dryRun,
+    manager: own ? { kind: "user" } : { kind: "system", user: user.name },
+    user,
+  }
+}
+
+function folderOf({ manager, user }: Order): { readonly units: string; readonly config: string } {
+  return manager.kind === "system"
+    ? { units: "/etc/systemd/system", config: "/etc/ecrelay" }
+    : { units: `${user.home}/.config/systemd/user`, config: `${user.home}/.config/ecrelay` }
+}
+
+// Our own variables count here, since what they say goes into the config file.
+function asTheUnitSees(world: World, user: UnixUser, carried: Environment): World {
+  const ours = Object.entries(world.env).filter(([name]) => name.startsWith("ECRELAY_"))
+  const env = { PATH: world.env.PATH, ...Object.fromEntries(ours), HOME: user.home, ...carried }
+  return { ...world, env, home: user.home, uid: user.uid }
+}
+
+/** The file that the unit is to read, and its text where it is yet to be written. */
+async function configFileOf(
+  given: Given,
+  config: Config,
+  order: Order,
+  world: World,
+): Promise<{ readonly path: string; readonly text?: string }> {
+  const variables = settingsFromEnvironment(world.env)
+  const named = (given.get("config") ?? variables.get("config"))?.texts[0]
+  const says = [...given.keys(), ...variables.keys()].some((key) => !HOW.includes(key))
+  const existing = await loadConfigFile(named, world.env)
+  if (!says && existing) return { path: existing.path }
+  const { text, notes } = await formatConfig(config, world)
+  if (notes.length > 0)
+    throw new ConfigError(
+      notes.map((note) => ({
+        path: "install systemd",
+        message: `${note}, or credential:NAME, which the unit takes from ${folderOf(order).config}/credentials/NAME`,
+      })),
+    )
+  const file = order.name === "ecrelay" ? "config.toml" : `${order.name}.toml`
+  return { path: `${folderOf(order).config}/${file}`, text }
+}
+
+/** The names behind `credential:` references. */
+function credentialsOf({ sinks, airflow }: Config): readonly string[] {
+  const texts = [...sinks.flatMap(({ options }) => Object.values(options)), ...Object.values(airflow)].flat()
+  const names = texts.map((text) => /^credential:(.+)$/.exec(String(text))?.[1])
+  return [...new Set(names.filter((name) => name !== undefined))]
+}
+
+async function writableOf({ sinks }: Config, signal: AbortSignal): Promise<UnitOptions["writable"]> {
+  const folders = await Promise.all(sinks.map(({ sink }) => sink.folders?.(signal) ?? []))
+  if (folders.includes("anywhere")) return "anywhere"
+  return [...new Set(folders.flat())]
+}
+
+function unseen(
+  carried: Environment,
+  withheld: readonly string[],
+  environmentFile: string,
+): readonly string[] {
+  const names = Object.keys(carried)
+  return [
+    ...(names.length > 0 ? [`the unit takes along: ${names.join(", ")}`] : []),
+    ...(withheld.length > 0
+      ? [
+          `the unit does not see your ${withheld.join(", ")}: what it needs of them belongs into ${environmentFile} (mode 0600), one NAME=value a line`,
+        ]
+      : []),
+  ]
+}
+
+function whatNext({ manager }: Order, unit: string, code: number): string {
+  const systemctl = manager.kind === "system" ? "systemctl" : "systemctl --user"
+  const enable = `${systemctl} daemon-reload && ${systemctl} enable --now ${unit}`
+  return code === 0 ? `next: ${enable}` : `mend what is wrong above; then: ${enable}`
+}

@@ -1,0 +1,43 @@
+// What a unit does not see of the person who installs it: their variables, their AWS profile, their SSO session.
+// What is harmless goes along; what is or may be secret is only named, with the place to put it.
+import type { Environment } from "./aws.ts"
+
+/** The variables of a person, sorted by what becomes of them. */
+export type CarriedEnvironment = {
+  /** For `Environment=`. */
+  readonly carried: Readonly<Record<string, string>>
+  /** Names of those that may be secret. */
+  readonly withheld: readonly string[]
+}
+
+// Where things are and how to get there. Ours are not among them: what they say stands in the config file.
+const HARMLESS = [
+  /^AWS_(DEFAULT_)?(PROFILE|REGION)$/,
+  /^AWS_(CONFIG|SHARED_CREDENTIALS|WEB_IDENTITY_TOKEN)_FILE$/,
+  /^AWS_(CA_BUNDLE|ENDPOINT_URL(_[A-Z_]+)?|USE_(FIPS|DUALSTACK)_ENDPOINT|STS_REGIONAL_ENDPOINTS)$/,
+  /^AWS_(MAX_ATTEMPTS|RETRY_MODE|ROLE_ARN|ROLE_SESSION_NAME|EC2_METADATA_[A-Z_0-9]+|SDK_LOAD_CONFIG)$/,
+  /^AIRFLOW_(HOME|CONFIG)$/,
+  /^DOCKER_CONFIG$/,
+  /^(https?|all|no)_proxy$/i,
+  /^(SSL_CERT_(FILE|DIR)|NODE_EXTRA_CA_CERTS)$/,
+]
+
+// Others of the same families matter too, and may be keys, passwords or URLs that hold one.
+const SECRET = /^(AWS_|AIRFLOW_|PG(PASSWORD|PASSFILE|SERVICE))/
+
+// What AWS's and other tools set for themselves.
+const NOT_OURS = /^(AWS_(EXECUTION_ENV|PAGER|LAMBDA_.*|DEFAULT_OUTPUT|CLI_.*)|AIRFLOW_(CTX_.*|VERSION))$/
+
+/** Sorts the variables of a person. */
+export function carriedEnvironment(env: Environment): CarriedEnvironment {
+  const carried: Record<string, string> = {}
+  const withheld: string[] = []
+  for (const [name, value] of Object.entries(env).sort()) {
+    if (!value || NOT_OURS.test(name)) continue
+    const harmless = HARMLESS.some((pattern) => pattern.test(name))
+    // A proxy or an endpoint may be given with user and password.
+    if (harmless && !/\/\/[^/]*@/.test(value)) carried[name] = value
+    else if (harmless || SECRET.test(name)) withheld.push(name)
+  }
+  return { carried, withheld }
+}

@@ -1,0 +1,169 @@
+// `ecrelay install systemd` as a person types it: what it writes, what it says of what the unit will not see, and that
+// nothing of somebody else's is written over. Units of one's own, so that the machine's stay as they are.
+import { afterAll, beforeAll, expect, test } from "bun:test"
+import { mkdir, readdir, readFile, writeFile } from "node:fs/promises"
+import { join } from "node:path"
+import { type StandIn, startAws } from "../scripts/aws.ts"
+import { carriedEnvironment } from "../src/unit-environment.ts"
+import { binary, ecrelay, standInEnvironment, temporaryFolder } from "./support/binary.ts"
+
+let aws: StandIn
+beforeAll(async () => {
+  aws = startAws()
+  await binary()
+}, 60_000)
+afterAll(() => aws.stop())
+
+const OWN = ["install", "systemd", "--user"]
+const WHAT = ["--sink", "docker-config", "--region", "eu-west-1"]
+
+/** A home, and a person in it whose keys are variables. */
+async function person() {
+  const home = await temporaryFolder()
+  const env: Record<string, string> = {
+    HOME: home,
+    ...standInEnvironment(aws.url),
+    PATH: process.env.PATH ?? "",
+  }
+  const install = (...argv: readonly string[]) => ecrelay([...OWN, ...argv], { env })
+  const config = join(home, ".config/ecrelay/config.toml")
+  const unit = join(home, ".config/systemd/user/ecrelay.service")
+  const textOf = (path: string) => readFile(path, "utf8")
+  return { home, env, install, config, unit, textOf }
+}
+
+test("turns flags into a config file and a unit that reads it", async () => {
+  const { install, config, unit, textOf } = await person()
+  const { out, error } = await install(...WHAT, "--interval", "5h")
+  expect(error).toBe("")
+  expect(out).toContain(`wrote ${config}\nwrote ${unit}\n`)
+  expect(await textOf(config)).toContain('interval = "5h"')
+  expect(await textOf(unit)).toContain(`ExecStart=${await binary()} --config ${config} run\n`)
+  expect(await textOf(unit)).toContain("Type=notify\n")
+})
+
+test("leaves a config file that is there as it is, and points the unit at it", async () => {
+  const { install, home, config, unit, textOf } = await person()
+  await mkdir(join(home, ".config/ecrelay"), { recursive: true })
+  const text = '# mine\n[[registry]]\nregion = "eu-west-1"\n[[sink]]\ntype = "docker-config"\n'
+  await writeFile(config, text)
+  const { out } = await install()
+  expect(out).toStartWith(`wrote ${unit}\n`)
+  expect(await textOf(config)).toBe(text)
+})
+
+test("says the same twice and changes nothing the second time", async () => {
+  const { install, config, unit } = await person()
+  await install(...WHAT)
+  const { out } = await install(...WHAT)
+  expect(out).toContain(`kept ${config}\nkept ${unit}\n`)
+})
+
+test("refuses to replace what somebody changed, before it writes anything, until it is forced", async () => {
+  const { install, config, unit, textOf } = await person()
+  await install(...WHAT)
+  await writeFile(unit, `${await textOf(unit)}Nice=5\n`)
+  const before = [await textOf(config), await textOf(unit)]
+  const refused = await install(...WHAT, "--interval", "4h")
+  expect(refused).toMatchObject({ out: "", code: 2 })
+  expect(refused.error).toBe(
+    [config, unit]
+      .map(
+        (path) =>
+          `ecrelay: ${path}: is not what would be written now; --dry-run shows that, --force replaces the file\n`,
+      )
+      .join(""),
+  )
+  expect([await textOf(config), await textOf(unit)]).toEqual(before)
+  const { out } = await install(...WHAT, "--interval", "4h", "--force")
+  expect(out).toContain(`replaced ${config}\nreplaced ${unit}\n`)
+  expect(await textOf(unit)).not.toContain("Nice")
+})
+
+test("a dry run shows every file and writes none", async () => {
+  const { install, home, config, unit } = await person()
+  const { out, code } = await install(...WHAT, "--timer", "--dry-run")
+  expect(code).toBe(0)
+  expect([...out.matchAll(/^# (\/.*)$/gm)].map(([, path]) => path)).toEqual([
+    config,
+    unit.replace("service", "timer"),
+    unit,
+  ])
+  expect(out).toContain("Persistent=true\n")
+  expect(out).toContain("ExecStart=")
+  expect(await readdir(home)).toEqual([])
+})
+
+test("writes no secret into a file that everybody may read, and names what the unit will not see", async () => {
+  const { install, env, unit, textOf } = await person()
+  const { out } = await install(...WHAT)
+  expect(out).toContain("the unit takes along: AWS_EC2_METADATA_DISABLED, AWS_ENDPOINT_URL, AWS_REGION\n")
+  expect(out).toMatch(
+    /does not see your AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY: .*\/environment \(mode 0600\)/,
+  )
+  expect((await textOf(unit)) + out).not.toContain(env.AWS_SECRET_ACCESS_KEY as string)
+  const url = "postgresql://airflow:hunter2@db/airflow"
+  const refused = await install("--sink", `airflow-db,conn_id=ecr,url=${url}`, "--region", "eu-west-1")
+  expect(refused).toMatchObject({ out: "", code: 2 })
+  expect(refused.error).toMatch(/sink\[0\]\.url may hold a secret.*file:PATH, or credential:NAME/)
+  expect(refused.error).not.toContain("hunter2")
+})
+
+test("takes the names of credentials into the unit", async () => {
+  const { install } = await person()
+  const sink = "airflow-db,conn_id=ecr,url=credential:airflow-url"
+  const { out } = await install("--sink", sink, "--region", "eu-west-1", "--dry-run")
+  expect(out).toContain("LoadCredential=airflow-url:/etc/ecrelay/credentials/airflow-url\n")
+})
+
+test.each([
+  [["install"], "install: say what to install; there is `ecrelay install systemd`"],
+  [["install", "cron"], "install: say what to install; there is `ecrelay install systemd`"],
+  [
+    ["install", "systemd", "now"],
+    'install takes one WHAT and flags, not "now"; a value with blanks stands in quotes',
+  ],
+  [[...OWN, "--name", "a/b"], "--name: a unit's name holds letters, digits and :_.@- only"],
+  [
+    [...OWN, "--service-user", "daemon"],
+    "--service-user: units of your own run as yourself; leave --user out",
+  ],
+  [
+    ["install", "systemd", "--dry-run", "--service-user", "no-such-user"],
+    "--service-user: there is no user no-such-user; `useradd --system no-such-user` makes one",
+  ],
+])("%p is refused in words", async (argv, says) => {
+  const { env, home } = await person()
+  const { out, error, code } = await ecrelay(argv, { env })
+  expect({ out, error, code }).toEqual({ out: "", error: `ecrelay: ${says}\n`, code: 2 })
+  expect(await readdir(home)).toEqual([])
+})
+
+test("of the variables only those go along that tell no secret", () => {
+  const { carried, withheld } = carriedEnvironment({
+    AWS_PROFILE: "ci",
+    AWS_SECRET_ACCESS_KEY: "s",
+    AWS_ENDPOINT_URL_ECR: "https://e",
+    AWS_PAGER: "less",
+    AIRFLOW_HOME: "/opt/airflow",
+    AIRFLOW__CORE__FERNET_KEY: "k",
+    AIRFLOW_CONN_AWS: "aws://k:s@",
+    HTTPS_PROXY: "http://proxy:3128",
+    https_proxy: "http://me:hunter2@proxy:3128",
+    NO_PROXY: "",
+    EDITOR: "vi",
+    ECRELAY_SINK: "airflow-db,url=x",
+  })
+  expect(carried).toEqual({
+    AIRFLOW_HOME: "/opt/airflow",
+    AWS_ENDPOINT_URL_ECR: "https://e",
+    AWS_PROFILE: "ci",
+    HTTPS_PROXY: "http://proxy:3128",
+  })
+  expect(withheld).toEqual([
+    "AIRFLOW_CONN_AWS",
+    "AIRFLOW__CORE__FERNET_KEY",
+    "AWS_SECRET_ACCESS_KEY",
+    "https_proxy",
+  ])
+})

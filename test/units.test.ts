@@ -1,0 +1,121 @@
+// The units: what systemd itself says of them, and that what a person gives stands in them as it is.
+import { expect, test } from "bun:test"
+import { mkdtemp, rm, writeFile } from "node:fs/promises"
+import { tmpdir } from "node:os"
+import { join } from "node:path"
+import fc from "fast-check"
+import { formatUnits, type UnitOptions } from "../src/units.ts"
+
+const OPTIONS: UnitOptions = {
+  name: "ecrelay",
+  program: ["/usr/bin/ecrelay"],
+  timer: false,
+  manager: { kind: "system", user: "root" },
+  environment: { HOME: "/root" },
+  environmentFile: "/etc/ecrelay/environment",
+  credentials: [],
+  writable: ["/root/.docker"],
+}
+
+const VARIANTS: Readonly<Record<string, UnitOptions>> = {
+  "a service of root's": OPTIONS,
+  "a service of a user's": {
+    ...OPTIONS,
+    manager: { kind: "system", user: "daemon" },
+    credentials: ["fernet"],
+    environment: { HOME: "/home/me", AWS_PROFILE: "ecr" },
+  },
+  "a service that runs other programs": { ...OPTIONS, writable: "anywhere" },
+  "a timer": { ...OPTIONS, timer: true },
+  "a user's own service": { ...OPTIONS, manager: { kind: "user" } },
+  "a user's own timer": { ...OPTIONS, manager: { kind: "user" }, timer: true },
+}
+
+const systemdAnalyze = Bun.which("systemd-analyze")
+if (!systemdAnalyze) console.log("skipped: what systemd-analyze says of the units: it is not installed")
+
+/** Runs systemd-analyze on the units of a variant, with a program that exists. */
+async function analyze(options: UnitOptions, ends: string, ...argv: readonly string[]) {
+  const folder = await mkdtemp(join(tmpdir(), "units-"))
+  try {
+    const units = formatUnits({ ...options, program: ["/bin/true"] })
+    for (const { name, text } of units) await writeFile(join(folder, name), text)
+    const child = Bun.spawnSync(
+      [
+        systemdAnalyze ?? "",
+        ...argv,
+        ...units.filter(({ name }) => name.endsWith(ends)).map(({ name }) => join(folder, name)),
+      ],
+      { env: { PATH: process.env.PATH, XDG_RUNTIME_DIR: folder, SYSTEMD_UNIT_PATH: `${folder}:` } },
+    )
+    return { said: `${child.stdout}${child.stderr}`.replaceAll(`${folder}/`, ""), code: child.exitCode }
+  } finally {
+    await rm(folder, { recursive: true })
+  }
+}
+
+test.skipIf(!systemdAnalyze).each(Object.entries(VARIANTS))(
+  "systemd finds nothing wrong with %s",
+  async (_, options) => {
+    const manager = options.manager.kind === "user" ? "--user" : "--system"
+    expect(await analyze(options, "", "verify", "--man=no", "--recursive-errors=no", manager)).toEqual({
+      said: "",
+      code: 0,
+    })
+  },
+)
+
+// systemd's own measure: 10 is no protection at all, below 2 counts as OK.
+test.skipIf(!systemdAnalyze).each([
+  ["a service of root's", 2.5],
+  ["a service of a user's", 1.8],
+  ["a timer", 2.5],
+  ["a service that runs other programs", 2.6],
+] as const)("the exposure of %s stays below %p", async (name, most) => {
+  const { said } = await analyze(
+    VARIANTS[name] as UnitOptions,
+    ".service",
+    "security",
+    "--offline=yes",
+    "--no-pager",
+  )
+  const exposures = [...said.matchAll(/exposure level for .*?: ([\d.]+)/g)].map(([, level]) => Number(level))
+  console.log(`${name}: exposure ${exposures.join(", ")}`)
+  expect(exposures.length).toBeGreaterThan(0)
+  expect(Math.max(...exposures)).toBeLessThan(most)
+})
+
+test("whatever stands in a path or a variable, systemd reads it as it is", () => {
+  const text = fc.string({ unit: "grapheme-ascii", minLength: 1 }).filter((one) => !/^\s|\s$/.test(one))
+  fc.assert(
+    fc.property(text, text, (path, value) => {
+      const [unit] = formatUnits({
+        ...OPTIONS,
+        program: [`/opt/${path}`],
+        environment: { VALUE: value },
+      })
+      const line = (key: string) =>
+        unit?.text
+          .split("\n")
+          .find((one) => one.startsWith(`${key}=`))
+          ?.slice(key.length + 1) ?? ""
+      expect(unquote(line("ExecStart")).replaceAll("$$", "$")).toBe(`/opt/${path} run`)
+      expect(unquote(line("Environment"))).toBe(`VALUE=${value}`)
+    }),
+  )
+})
+
+// systemd.syntax(7), as far as it concerns one quoted word and what follows it.
+function unquote(text: string): string {
+  const whole = text.startsWith('"')
+    ? text.replace(/^"((?:[^"\\]|\\.)*)"/, (_, inner) => inner.replaceAll(/\\(.)/g, "$1"))
+    : text
+  return whole.replaceAll("%%", "%")
+}
+
+test("every line that is left out has its reason beside it", () => {
+  for (const options of Object.values(VARIANTS))
+    for (const { text } of formatUnits(options))
+      for (const line of text.split("\n").filter((one) => one.includes("left out")))
+        expect(line).toMatch(/^# .*: .+/)
+})
