@@ -31,6 +31,10 @@ export type Call = {
   readonly region: string
   readonly account: string
   readonly userAgent: string
+  /** The session token that came with the keys, empty where there was none. */
+  readonly sessionToken: string
+  /** What STS was asked with. */
+  readonly form: Readonly<Record<string, string>>
 }
 
 export type StandIn = {
@@ -78,6 +82,8 @@ export function startAws(options: StandInOptions = {}): StandIn {
       region: signature.region,
       account: identity.account,
       userAgent: request.headers.get("user-agent") ?? "",
+      sessionToken: request.headers.get("x-amz-security-token") ?? "",
+      form: body.startsWith("{") ? {} : Object.fromEntries(new URLSearchParams(body)),
     })
     const planned = faults.get(operation)
     if (planned && planned.left > 0) {

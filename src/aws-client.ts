@@ -78,7 +78,7 @@ async function loadSettings(
 function noProfile(principal: Principal, profile: string): FetchError {
   return new FetchError(`AWS's config and credentials files have no profile ${profile}`, {
     code: "no-profile",
-    hint: "`aws configure list-profiles` shows which there are; the files are ~/.aws/config and ~/.aws/credentials, or what AWS_CONFIG_FILE and AWS_SHARED_CREDENTIALS_FILE name",
+    hint: `${principal.profile ? "" : "profile_name in the connection's extra names it; "}\`aws configure list-profiles\` shows which there are; the files are ~/.aws/config and ~/.aws/credentials, or what AWS_CONFIG_FILE and AWS_SHARED_CREDENTIALS_FILE name`,
     retryable: false,
     principal: formatPrincipal(principal),
     registry: "",

@@ -31,11 +31,31 @@ export function asFetchError(source: Source, cause: unknown, signal: AbortSignal
       : new FetchError(`${registry}: ${cause.message}`, { ...cause, ...about, cause: cause.cause })
   const { code, text, said, hint, retryable } = explainAws(cause)
   const unknown = code === "aws"
+  const airflows = source.principal.airflowConnection ? IN_AIRFLOW[code] : undefined
   return new FetchError(
     `${registry}: ${unknown ? "AWS gave no token" : text}${forWhom}${said ? ` (${said})` : ""}`,
-    { ...about, code, hint: unknown ? NO_TOKEN_HINT : hint, retryable },
+    { ...about, code, hint: unknown ? NO_TOKEN_HINT : (airflows ?? hint), retryable },
   )
 }
 
 const NO_TOKEN_HINT =
   "the words in brackets are AWS's own; `aws ecr get-login-password` with the same environment shows whether AWS's own tool gets further"
+
+// Where what is wrong stands in an Airflow connection, and is mended there.
+const IN_AIRFLOW: Readonly<Record<string, string>> = {
+  "no-credentials":
+    "the connection holds no keys, so whoever asks without it was looked for, as Airflow does: give it login and password in Airflow, or this machine an instance role",
+  "credentials-invalid":
+    "correct login and password of the connection in Airflow, or the two keys in its extra: the key may be deleted, of another partition, or mistyped",
+  "credentials-expired":
+    "renew the keys and aws_session_token of the connection in Airflow, or give it keys that do not expire and a role_arn",
+  signature:
+    "check the connection's password, or aws_secret_access_key in its extra, for a missing or extra character, and this machine's clock",
+  "tls-untrusted":
+    "behind a proxy that inspects TLS, name its CA file in AWS_CA_BUNDLE or in verify of the connection's extra",
+  file: "check verify and assume_role_with_web_identity_token_file in the connection's extra, and AWS_CA_BUNDLE and AWS_CONFIG_FILE: the file must be on this machine",
+  endpoint:
+    "check endpoint_url and service_config in the connection's extra, and AWS_ENDPOINT_URL: https:// or http://, host, port",
+  proxy:
+    "check config_kwargs.proxies in the connection's extra, and HTTPS_PROXY with its user name and password",
+}

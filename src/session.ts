@@ -54,11 +54,14 @@ export type Session = {
 /** Reads the configuration, makes the sinks and the plan. Nothing is asked of AWS or of a sink. Throws a ConfigError. */
 export async function openSession(given: Given, world: World): Promise<Session> {
   let log: Log | undefined
-  const warn = once((text) => log?.("warn", text))
+  // Said before it is known how: kept until then.
+  const early: string[] = []
+  const warn = once((text) => (log ? log("warn", text) : void early.push(text)))
   const config = await loadConfig(given, world, warn)
   const plan = createPlan(config)
   log = createLog({ level: config.logLevel, format: config.logFormat }, world.clock, world.printError)
   for (const note of config.notes) log("info", note)
+  for (const text of early) log("warn", text)
   return { world, config, plan, log, aws: createAws(awsDeps(world, config.airflow, warn)) }
 }
 
