@@ -1,6 +1,9 @@
 // The real servers and programs that tests run against, started side by side, and the variables that name them.
 // What comes from npm, PyPI and Debian stable is required in CI; elsewhere what a machine cannot give is left out
 // with a printed reason. `bun scripts/services.ts` keeps them up for a shell that runs `bun test` again and again.
+import { provideAirflow } from "./services/airflow.ts"
+import { airflowReleases } from "./services/airflow-releases.ts"
+import { startApiServer, startWebServer } from "./services/airflow-server.ts"
 import { Unavailable } from "./services/command.ts"
 import { type Ground, openGround } from "./services/ground.ts"
 import { startMariadb } from "./services/mariadb.ts"
@@ -14,6 +17,8 @@ type Service = {
   readonly name: string
   /** Whether it must be there in CI. */
   readonly required: boolean
+  /** Takes its time, and is for the tests in this folder alone. */
+  readonly onlyFor?: string
   /** Provides and starts it; `facts` waits for another service. */
   start(ground: Ground, facts: (name: string) => Promise<Facts>): Promise<Facts>
 }
@@ -33,7 +38,18 @@ const services: readonly Service[] = [
     required: true,
     start: async (ground, facts) => startMoto(ground, (await facts("python")).command ?? ""),
   },
+  ...Object.entries(airflowReleases).map(([name, release]) =>
+    airflowService(name, async (ground, facts) =>
+      provideAirflow(ground, (await facts("python")).uv ?? "", release),
+    ),
+  ),
+  airflowService("server33", async (ground, facts) => startApiServer(ground, await facts("airflow33"))),
+  airflowService("server211", async (ground, facts) => startWebServer(ground, await facts("airflow211"))),
 ]
+
+function airflowService(name: string, start: Service["start"]): Service {
+  return { name, required: true, onlyFor: "test/real-airflow", start }
+}
 
 /** What became of one service. */
 export type Provided = { readonly name: string } & (
@@ -52,8 +68,11 @@ export type Services = {
   stop(): Promise<void>
 }
 
-/** Provides and starts all services, prints what became of each; one that fails leaves the others alone. */
-export async function startServices(signal: AbortSignal): Promise<Services> {
+/**
+ * Provides and starts all services, prints what became of each; one that fails leaves the others alone. Where the tests
+ * are named, what none of them uses is left out.
+ */
+export async function startServices(signal: AbortSignal, tests: readonly string[] = []): Promise<Services> {
   const ground = await openGround(signal)
   const started = new Map<string, Promise<Facts>>()
   const facts = async (name: string) => {
@@ -77,10 +96,13 @@ export async function startServices(signal: AbortSignal): Promise<Services> {
     const seconds = ((performance.now() - startedAt) / 1000).toFixed(1)
     const remark =
       outcome.state === "ready" ? `ready after ${seconds} s` : `${outcome.state}: ${outcome.reason}`
-    if (!signal.aborted) console.log(`  ${service.name.padEnd(9)} ${remark}`)
+    if (!signal.aborted) console.log(`  ${service.name.padEnd(10)} ${remark}`)
     return outcome
   }
-  const provided = await Promise.all(services.map(provide))
+  const wanted = services.filter(
+    ({ onlyFor = "" }) => tests.length === 0 || tests.some((test) => test.includes(onlyFor)),
+  )
+  const provided = await Promise.all(wanted.map(provide))
   return { provided, env, temporary: ground.temporary, stop: ground.close }
 }
 

@@ -1,6 +1,7 @@
 // Runs everything that proves ecrelay, stage by stage, and ends with `N passed, N failed, N skipped`.
 // A failed stage does not keep the later ones from running; servers are stopped however the run ends.
-// With arguments it runs `bun test` with them, and no other stage: `bun run test test/sinks/airflow-db.test.ts`.
+// With arguments it runs `bun test` with them, and no other stage: `bun run test test/sinks/airflow-db.test.ts`. Airflow is
+// there only where they name `test/real-airflow`.
 import { type Services, startServices } from "./services.ts"
 
 type Tally = { readonly passed: number; readonly failed: number; readonly skipped: number }
@@ -46,7 +47,7 @@ function command(name: string, argv: readonly string[]): Stage {
 
 /** A service that this machine cannot give counts as skipped, one that must be there and is not as failed. */
 async function provideServices(context: Context): Promise<Tally> {
-  context.services = await startServices(context.signal)
+  context.services = await startServices(context.signal, context.testArguments)
   const count = (state: string) => context.services?.provided.filter((one) => one.state === state).length ?? 0
   return { passed: 0, failed: count("failed"), skipped: count("absent") }
 }

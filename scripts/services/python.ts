@@ -14,7 +14,7 @@ const REQUIREMENTS = join(import.meta.dir, "requirements.txt")
 // The oldest that the pinned packages are built for.
 const RECENT_WITH_PIP = "import sys, pip; sys.exit(sys.version_info < (3, 10))"
 
-/** Provides Python. `command` is a program that takes Python's arguments and finds the packages. */
+/** Provides Python. `command` is a program that takes Python's arguments and finds the packages; `uv` is uv itself. */
 export async function providePython(ground: Ground) {
   const python = await findPython(ground)
   const hash = createHash("sha256")
@@ -25,7 +25,7 @@ export async function providePython(ground: Ground) {
     const install = ["install", "--quiet", "--no-input", "--only-binary=:all:", `--target=${folder}`]
     const quiet = { PIP_USER: "0", PIP_ROOT_USER_ACTION: "ignore", PIP_DISABLE_PIP_VERSION_CHECK: "1" }
     const env = { ...python.env, ...quiet }
-    await thrice("moto and cryptography from PyPI", ground.signal, () =>
+    await thrice("moto, cryptography and uv from PyPI", ground.signal, () =>
       run([...python.pip, ...install, `--requirement=${REQUIREMENTS}`], { ...ground, env }),
     )
   })
@@ -33,7 +33,7 @@ export async function providePython(ground: Ground) {
   await writeFile(command, launcher({ ...python.settings, PYTHONPATH: packages }, python.command), {
     mode: 0o755,
   })
-  return { command }
+  return { command, uv: join(packages, "bin/uv") }
 }
 
 /** Starts moto's server. `url` is the endpoint of all its services. */

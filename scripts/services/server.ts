@@ -23,6 +23,8 @@ type ServerPlan = {
   /** The account to run as, in place of ours. */
   readonly as?: Account | undefined
   readonly env?: Readonly<Record<string, string | undefined>>
+  /** How long it may take to come up, where a minute is not enough. */
+  readonly patienceMs?: number
   /** Resolves once the server has answered, rejects while it does not yet. */
   answers(): Promise<unknown>
 }
@@ -44,6 +46,7 @@ export async function startServer(ground: Ground, plan: ServerPlan): Promise<voi
   if (child.pid === undefined) throw await failed
   ground.watch(child, plan.stopSignal)
   await log.close()
+  const { patienceMs = PATIENCE_MS } = plan
   const startedAt = performance.now()
   for (;;) {
     ground.signal.throwIfAborted()
@@ -53,8 +56,8 @@ export async function startServer(ground: Ground, plan: ServerPlan): Promise<voi
     )
     if (refusal === undefined) return
     const ended = child.exitCode !== null || child.signalCode !== null
-    if (ended || performance.now() - startedAt > PATIENCE_MS) {
-      const how = ended ? "ended" : `did not answer within ${PATIENCE_MS / 1000} s`
+    if (ended || performance.now() - startedAt > patienceMs) {
+      const how = ended ? "ended" : `did not answer within ${patienceMs / 1000} s`
       throw new Error(`${plan.name} ${how}: ${refusal}\n${lastLines(await readFile(logPath, "utf8"))}`)
     }
     await Bun.sleep(50)

@@ -2,6 +2,9 @@
 // A test whose server is absent is counted as skipped under the reason, and the reason is printed: never silently.
 import { describe, test } from "bun:test"
 import { randomBytes } from "node:crypto"
+import type { provideAirflow } from "../../scripts/services/airflow.ts"
+import type { AirflowName } from "../../scripts/services/airflow-releases.ts"
+import type { startApiServer, startWebServer } from "../../scripts/services/airflow-server.ts"
 import type { TlsFiles } from "../../scripts/services/ground.ts"
 import type { startMariadb } from "../../scripts/services/mariadb.ts"
 import type { startMysql } from "../../scripts/services/mysql.ts"
@@ -21,7 +24,10 @@ type FactsOf = {
   mysql: Told<typeof startMysql>
   python: Told<typeof providePython>
   moto: Told<typeof startMoto>
-}
+  /** Web servers of Airflow 3 and of Airflow 2, started. */
+  server33: Told<typeof startApiServer>
+  server211: Told<typeof startWebServer>
+} & Record<AirflowName, Told<typeof provideAirflow>>
 
 type ServiceName = keyof FactsOf
 
