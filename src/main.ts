@@ -4,7 +4,7 @@ import process from "node:process"
 import { sinkKinds } from "../sinks/index.ts"
 import { parseArguments } from "./cli.ts"
 import { systemClock } from "./clock.ts"
-import { ConfigError } from "./errors.ts"
+import { ConfigError, DeliveryError, FetchError } from "./errors.ts"
 import type { World } from "./session.ts"
 import { VERSION } from "./version.ts"
 
@@ -30,6 +30,9 @@ async function main(argv: readonly string[]): Promise<number> {
 
 async function createWorld(): Promise<World> {
   const { env } = process
+  const home = env.HOME || (await homeOfUser())
+  // Whoever looks there looks at the variable, the AWS SDK included, and a service of the system may have none.
+  if (home) env.HOME = home
   return {
     env,
     clock: systemClock,
@@ -38,7 +41,7 @@ async function createWorld(): Promise<World> {
     kinds: sinkKinds,
     loadAirflowConnection: async (...args) =>
       (await import("../sinks/_airflow/connection.ts")).loadAirflowConnection(...args),
-    home: env.HOME || (await homeOfUser()),
+    home,
     uid: process.geteuid?.(),
     program: process.execPath,
     colour: !env.NO_COLOR && env.TERM !== "dumb" && (await isTerminal()),
@@ -80,7 +83,7 @@ function stopSignal(): AbortSignal {
   for (const name of ["SIGTERM", "SIGINT"] as const)
     process.on(name, () => {
       if (stop.signal.aborted) process.exit(name === "SIGTERM" ? 143 : 130)
-      stop.abort(new Error(`stopped by ${name}`))
+      stop.abort(new DOMException(`stopped by ${name}`, "AbortError"))
     })
   return stop.signal
 }
@@ -90,6 +93,15 @@ function explain(error: unknown): number {
     for (const { path, message } of error.issues)
       printError(`ecrelay: ${path ? `${path}: ` : ""}${message}\n`)
     return 2
+  }
+  if (error instanceof FetchError || error instanceof DeliveryError) {
+    printError(`ecrelay: ${error.message}\n`)
+    if (error.hint) printError(`hint: ${error.hint}\n`)
+    return 1
+  }
+  if (error instanceof DOMException && error.name === "AbortError") {
+    printError(`ecrelay: ${error.message}\n`)
+    return 1
   }
   printError(`ecrelay: unexpected: ${error instanceof Error ? error.stack : error}\n`)
   printError("hint: this is a fault in ecrelay; please report it with these lines\n")

@@ -140,18 +140,20 @@ test("a switch of the file is true or false", async () => {
   ])
 })
 
-test("a region that cannot be asked for is told with the reason", async () => {
+test("a region that cannot be asked for is told with the reason, after what is wrong in the configuration", async () => {
+  const about = { code: "x", hint: "wait", retryable: true, principal: "", registry: "" }
   const loadDefaultRegion = () =>
-    Promise.reject(
-      new FetchError("Airflow connection aws_eu: there is none", {
-        code: "x",
-        retryable: false,
-        principal: "",
-        registry: "",
-      }),
-    )
-  expect(await issuesOf({ sink: "docker-config" }, undefined, {}, { loadDefaultRegion })).toEqual([
-    "no region is named, and Airflow connection aws_eu: there is none; name one with --region",
+    Promise.reject(new FetchError("Airflow connection aws_eu: there is none", about))
+  const parsing = parse({ sink: "docker-config" }, undefined, {}, { loadDefaultRegion })
+  expect(await parsing.catch((error) => error)).toMatchObject({
+    name: "FetchError",
+    message: "no region is named, and Airflow connection aws_eu: there is none",
+    hint: "name one with --region, or wait",
+    retryable: true,
+  })
+  const flags = { sink: "docker-config", timeout: "soon" }
+  expect(await issuesOf(flags, undefined, {}, { loadDefaultRegion })).toEqual([
+    expect.stringContaining("--timeout: "),
   ])
 })
 
