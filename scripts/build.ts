@@ -104,8 +104,8 @@ async function main(words: readonly string[]): Promise<void> {
   await writeChecksums(join(ROOT, "dist"))
 }
 
-/** Of everything that lies in the folder by now, in the form that `sha256sum -c` reads. */
-async function writeChecksums(folder: string): Promise<void> {
+/** Checksums of everything that lies in the folder by now, in the form that `sha256sum -c` reads. */
+export async function writeChecksums(folder: string): Promise<void> {
   const names = (await readdir(folder)).filter((name) => name.startsWith("ecrelay")).sort()
   const sums = await Promise.all(
     names.map(async (name) => {

@@ -22,7 +22,14 @@ import { withDatabase } from "./_airflow/database.ts"
 import { deliverCredentials } from "./_airflow/delivery.ts"
 import { asFailure, type FailureContext, failureOf } from "./_airflow/failure.ts"
 import { readConnections } from "./_airflow/inspection.ts"
-import { loadPlace, namePlace, type Place, type PlaceOptions, requireUsable } from "./_airflow/place.ts"
+import {
+  foldersOf,
+  loadPlace,
+  namePlace,
+  type Place,
+  type PlaceOptions,
+  requireUsable,
+} from "./_airflow/place.ts"
 import type { Session } from "./_airflow/session.ts"
 import { connIdProblem } from "./_airflow/table.ts"
 
@@ -117,6 +124,16 @@ export default defineSink({
           ]
         }
       },
+      folders: (signal) =>
+        foldersOf(options, deps, signal).catch((error) => {
+          throw asFailure(error, {
+            sink: type,
+            target: place,
+            url: undefined,
+            policy: undefined,
+            table: undefined,
+          })
+        }),
     }
   },
 })

@@ -16,8 +16,8 @@ export type UnitOptions = {
   readonly environmentFile: string
   /** Names of `credential:` references. */
   readonly credentials: readonly string[]
-  /** Folders to write in; `anywhere` where a sink runs what only its owner knows. */
-  readonly writable: readonly string[] | "anywhere"
+  /** Folders to write in; `anywhere` where a sink runs what only its owner knows; `unknown` before a configuration. */
+  readonly writable: readonly string[] | "anywhere" | "unknown"
 }
 
 /** One file: its name and its text. */
@@ -182,12 +182,15 @@ function capabilities(root: boolean): readonly string[] {
   ]
 }
 
+const WHY_WRITABLE = {
+  anywhere:
+    "# ProtectSystem=strict and ProtectHome= are left out: a sink runs a program that may write anywhere.",
+  unknown:
+    "# ProtectSystem=strict and ProtectHome= are left out: the configuration says where; `ecrelay install systemd` reads it.",
+}
+
 function fileSystem(writable: UnitOptions["writable"]): readonly string[] {
-  if (writable === "anywhere")
-    return [
-      "# ProtectSystem=strict and ProtectHome= are left out: a sink runs a program that may write anywhere.",
-      "ProtectSystem=full",
-    ]
+  if (typeof writable === "string") return [WHY_WRITABLE[writable], "ProtectSystem=full"]
   return [
     "ProtectSystem=strict",
     "ProtectHome=read-only",

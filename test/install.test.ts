@@ -109,6 +109,17 @@ test("writes no secret into a file that everybody may read, and names what the u
   expect(refused.error).not.toContain("hunter2")
 })
 
+test("lets the unit write where a file database lies", async () => {
+  const { install, home, env } = await person()
+  await mkdir(join(home, "airflow"))
+  await writeFile(join(home, "url"), `sqlite:///${home}/airflow/airflow.db`)
+  const sink = `airflow-db,conn_id=ecr,url=file:${home}/url`
+  const argv = ["install", "systemd", "--sink", sink, "--region", "eu-west-1", "--dry-run"]
+  const { out } = await ecrelay(argv, { env })
+  expect(out).toContain(`ReadWritePaths=${home}/airflow\n`)
+  expect((await install("--sink", sink, "--region", "eu-west-1", "--dry-run")).out).not.toContain("ReadWrite")
+})
+
 test("takes the names of credentials into the unit", async () => {
   const { install } = await person()
   const sink = "airflow-db,conn_id=ecr,url=credential:airflow-url"

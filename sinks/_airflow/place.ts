@@ -1,5 +1,6 @@
 // Where Airflow's database and its Fernet key are: given by the options, or found where Airflow finds them.
 // References are resolved anew at every call, so what a target is called cannot depend on what they resolve to.
+import { dirname } from "node:path"
 import { ConfigError, type DeliveryError } from "../../src/errors.ts"
 import type { SinkDeps } from "../../src/sink.ts"
 import { type AirflowConfig, type FernetSetting, loadAirflowConfig } from "./config.ts"
@@ -63,6 +64,16 @@ export async function loadPlace(options: PlaceOptions, deps: PlaceDeps, signal: 
       ? await airflow.fernet(signal)
       : await givenFernet(options.fernet_key, deps)
   return { ...database, fernet }
+}
+
+/** The folder of a database that is a file; a server's is nobody's business here. AirflowError. */
+export async function foldersOf(
+  options: PlaceOptions,
+  deps: PlaceDeps,
+  signal: AbortSignal,
+): Promise<readonly string[]> {
+  const { file } = (await loadPlace(options, deps, signal)).url
+  return file === undefined ? [] : [dirname(file)]
 }
 
 async function databaseOfAirflow(airflow: AirflowConfig, deps: PlaceDeps, signal: AbortSignal) {

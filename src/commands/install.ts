@@ -1,6 +1,7 @@
 // `ecrelay install systemd`: writes the units of a service, says what they will not see of the person who installs
 // them, and tries the configuration as the unit will see it. Nothing is written over that was not written here.
-import { basename } from "node:path"
+import { realpath } from "node:fs/promises"
+import { basename, dirname } from "node:path"
 import type { Environment } from "../aws.ts"
 import type { Config } from "../config.ts"
 import { loadConfigFile } from "../config-file.ts"
@@ -164,9 +165,17 @@ function credentialsOf({ sinks, airflow }: Config): readonly string[] {
 }
 
 async function writableOf({ sinks }: Config, signal: AbortSignal): Promise<UnitOptions["writable"]> {
-  const folders = await Promise.all(sinks.map(({ sink }) => sink.folders?.(signal) ?? []))
+  // Where a sink cannot say, `check` tells why.
+  const folders = await Promise.all(
+    sinks.map(async ({ sink }) => (await sink.folders?.(signal).catch(() => [])) ?? []),
+  )
   if (folders.includes("anywhere")) return "anywhere"
-  return [...new Set(folders.flat())]
+  return [...new Set(await Promise.all(folders.flat().map(existing)))]
+}
+
+// A folder that is yet to be made needs one that it can be made in.
+async function existing(folder: string): Promise<string> {
+  return realpath(folder).catch(() => (folder === dirname(folder) ? folder : existing(dirname(folder))))
 }
 
 function unseen(
