@@ -12,8 +12,12 @@ import { callSink } from "./sink-call.ts"
 import { formatSource, sourceKey } from "./source.ts"
 import type { HeldToken } from "./tokens.ts"
 
-/** A planned delivery whose token has arrived. */
-export type Ready = { readonly delivery: PlannedDelivery; readonly held: HeldToken }
+/** A planned delivery whose token has arrived, and what is to be said of that token. */
+export type Ready = {
+  readonly delivery: PlannedDelivery
+  readonly held: HeldToken
+  readonly warning?: string
+}
 
 /** What a delivery uses. */
 export type DeliveryDeps = {
@@ -25,10 +29,10 @@ export type DeliveryDeps = {
   readonly probe: Probe
 }
 
-type Parcel = Ready & {
+type Parcel = Pick<Ready, "delivery" | "held"> & {
   readonly target: Target
   readonly credential: Credential
-  readonly warning?: string
+  readonly warnings: readonly string[]
 }
 
 /** Delivers what is ready for a sink; an outcome for each, in order. Never rejects. */
@@ -48,13 +52,16 @@ export async function deliver(
   )
   const parcels: Parcel[] = []
   const outcomes = new Map<PlannedDelivery, Outcome>()
-  for (const { delivery, held } of ready) {
+  for (const { delivery, held, warning } of ready) {
     const { planned, index } = delivery
     const target = targetsOf(sink, planned, accounts.get(sourceKey(planned.source)))[index]
     const refusal = target && duplicates.get(target.name)
     if (!target) outcomes.set(delivery, failed(delivery, noAccount(delivery), accounts))
     else if (refusal) outcomes.set(delivery, failed(delivery, refused(sink, target, refusal), accounts))
-    else parcels.push({ delivery, held, target, credential: credentialOf(held.token, target) })
+    else {
+      const credential = credentialOf(held.token, target)
+      parcels.push({ delivery, held, target, credential, warnings: warning ? [warning] : [] })
+    }
   }
   const good: Parcel[] = []
   for (const probed of await Promise.all(parcels.map((parcel) => probeParcel(parcel, deps, signal))))
@@ -83,7 +90,10 @@ async function probeParcel(
   const { host } = parcel.target.registry
   const verdict = await probe(parcel.credential, signal)
   if (verdict.answer === "none")
-    return { ...parcel, warning: `the login was not tried at ${host}: ${verdict.why}` }
+    return {
+      ...parcel,
+      warnings: [...parcel.warnings, `the login was not tried at ${host}: ${verdict.why}`],
+    }
   if (verdict.answer === "accepted") return parcel
   const principal = formatPrincipal(planned.source.principal)
   const error = new FetchError(`${host}: the registry refuses the new login (${verdict.status})`, {
@@ -97,7 +107,7 @@ async function probeParcel(
 }
 
 function asOutcome(
-  { delivery, held, warning }: Parcel,
+  { delivery, held, warnings }: Parcel,
   result: DeliveryResult | undefined,
   { accounts }: DeliveryDeps,
 ): Outcome {
@@ -105,11 +115,11 @@ function asOutcome(
   // A sink that says nothing of a target may not have written it.
   if (!result) return failed(delivery, new Error(`${type} gave no result for a delivery`), accounts)
   if (result.outcome === "failed") return failed(delivery, result.error, accounts)
-  const warnings = [warning, result.warning].filter((one) => one !== undefined)
+  const all = result.warning === undefined ? warnings : [...warnings, result.warning]
   return {
     ...described(delivery, accounts),
     ...result,
-    ...(warnings.length > 0 ? { warning: warnings.join("; ") } : {}),
+    ...(all.length > 0 ? { warning: all.join("; ") } : {}),
     refresh: held.refresh,
   }
 }

@@ -2,7 +2,7 @@
 // Nobody waits for another's failure: a sink gets what has arrived, the rest when it comes.
 import type { Clock } from "./clock.ts"
 import { type DeliveryDeps, deliver, type Ready } from "./delivery.ts"
-import { isRetryable } from "./errors.ts"
+import { FetchError, isRetryable } from "./errors.ts"
 import { failed, type Outcome } from "./outcome.ts"
 import type { PlannedDelivery, PlannedSink } from "./plan.ts"
 import { backoffDelay, untilDue } from "./schedule.ts"
@@ -93,7 +93,12 @@ async function refreshSink(
     const fetching = fetchToken(first.planned.source, deps, signal)
       .then((held) => void ready.push(...deliveries.map((delivery) => ({ delivery, held }))))
       .catch((error) => {
-        for (const delivery of deliveries) outcomes.set(delivery, failed(delivery, error, deps.accounts))
+        // A target that could not take it before is better off with half of a life than with none.
+        const old = signal.aborted ? undefined : deps.tokens.lastResort(first.planned.source)
+        for (const delivery of deliveries)
+          if (old && error instanceof FetchError && !old.takers.has(delivery))
+            ready.push({ delivery, held: old, warning: `${OLD}: ${error.message}` })
+          else outcomes.set(delivery, failed(delivery, error, deps.accounts))
       })
       .finally(() => pending.delete(fetching))
     pending.add(fetching)
@@ -104,9 +109,15 @@ async function refreshSink(
     const arrived = ready.splice(0)
     if (arrived.length === 0) continue
     const results = await deliver(sink, arrived, deps, signal)
-    for (const [i, { delivery }] of arrived.entries()) outcomes.set(delivery, results[i] as Outcome)
+    for (const [i, { delivery, held }] of arrived.entries()) {
+      const result = results[i] as Outcome
+      outcomes.set(delivery, result)
+      if (result.outcome !== "failed") held.takers.add(delivery)
+    }
   }
 }
+
+const OLD = "AWS gives no new token, so this is the one at hand"
 
 async function gather(pending: ReadonlySet<Promise<void>>, clock: Clock): Promise<void> {
   const over = new AbortController()

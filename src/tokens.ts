@@ -3,16 +3,24 @@
 import { type Clock, withDeadline } from "./clock.ts"
 import type { Aws, Token } from "./ecr.ts"
 import { FetchError } from "./errors.ts"
-import { backoffDelay, type Due, dueIn, isDue, isPastHalf, refreshDelay } from "./schedule.ts"
+import { backoffDelay, type Due, dueIn, isDue, isPastHalf, NOW, refreshDelay } from "./schedule.ts"
 import { type Source, sourceKey } from "./source.ts"
 
 /** A token and when it was fetched and is to be fetched again. */
-export type HeldToken = { readonly token: Token; readonly fetchedAt: number; readonly refresh: Due }
+export type HeldToken = {
+  readonly token: Token
+  readonly fetchedAt: number
+  readonly refresh: Due
+  /** The deliveries whose targets hold it. */
+  readonly takers: Set<unknown>
+}
 
 /** Tokens by source. */
 export type TokenStore = {
   /** A token that is not yet to be fetched again. Rejects with a FetchError. */
   get(source: Source, signal: AbortSignal): Promise<HeldToken>
+  /** What is at hand where AWS gives no new one: a token that lives still, due when AWS is worth asking again. */
+  lastResort(source: Source): HeldToken | undefined
   /** When a source is worth asking again after a failure. */
   retryOf(source: Source): Due | undefined
   /** Makes the next `get` of every source ask anew. */
@@ -58,7 +66,7 @@ export function createTokenStore(deps: TokenStoreDeps): TokenStore {
       const fetchedAt = clock.now()
       const { delayMs, marginWins } = refreshDelay(token.expiresAt - fetchedAt, deps.intervalMs, random())
       if (marginWins) deps.onMarginWins?.(source, delayMs)
-      entry.held = { token, fetchedAt, refresh: dueIn(delayMs, moment()) }
+      entry.held = { token, fetchedAt, refresh: dueIn(delayMs, moment()), takers: new Set() }
       entry.failures = 0
       delete entry.failed
       return entry.held
@@ -89,10 +97,15 @@ export function createTokenStore(deps: TokenStoreDeps): TokenStore {
       entry.inFlight = ask(source, entry, signal)
       return entry.inFlight
     },
+    lastResort(source) {
+      const { held, failed } = entryOf(source)
+      if (!held || !failed || held.token.expiresAt <= clock.now()) return undefined
+      return { ...held, refresh: failed.retry }
+    },
     retryOf: (source) => entryOf(source).failed?.retry,
     forget() {
       for (const entry of entries.values()) {
-        delete entry.held
+        if (entry.held) entry.held = { ...entry.held, refresh: NOW }
         delete entry.failed
       }
     },

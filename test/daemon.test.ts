@@ -262,6 +262,70 @@ test("while AWS is down every target keeps what it holds, and heals within minut
   for (const sink of sinks) expect(leftOf(sink, world.clock.now())[0]).toBeGreaterThan(11 * HOUR)
 })
 
+test("while AWS is down a target that had none gets the old login, once, for as long as that lives", async () => {
+  const world = fakeWorld()
+  const well = world.aws.answer
+  let isDown = true
+  const late = failingSink("late", world, () => isDown)
+  const sinks = [late, fakeSink("well", world.clock)]
+  const { told } = startAll(world, sinks)
+  await world.clock.advance(5 * HOUR)
+  world.aws.answer = async () => {
+    throw fetchError()
+  }
+  await world.clock.advance(3 * HOUR)
+  isDown = false
+  await world.clock.advance(10 * MINUTE)
+  expect(leftOf(late, START)).toEqual([12 * HOUR])
+  const delivered = told.filter(({ outcome }) => outcome.sink === "late" && outcome.outcome === "delivered")
+  expect(delivered).toHaveLength(1)
+  expect(delivered[0]?.outcome.warning).toBe(
+    "AWS gives no new token, so this is the one at hand: eu-west-1: no token today",
+  )
+  await world.clock.advance(HOUR)
+  expect(timesOf(sinks[1] as FakeSink)).toEqual([0])
+  expect(told.slice(-2).map(({ outcome }) => outcome.outcome)).toEqual(["failed", "failed"])
+  const calls = world.aws.calls.length
+  world.aws.answer = well
+  await world.clock.advance(5 * MINUTE)
+  for (const sink of sinks) expect(leftOf(sink, world.clock.now())[0]).toBeGreaterThan(11 * HOUR)
+  expect(world.aws.calls.length).toBe(calls + 1)
+})
+
+test("no target gets an old login that has expired", async () => {
+  const world = fakeWorld()
+  const well = world.aws.answer
+  let isDown = true
+  const late = failingSink("late", world, () => isDown)
+  startAll(world, [late])
+  await world.clock.advance(5 * HOUR)
+  world.aws.answer = async () => {
+    throw fetchError()
+  }
+  await world.clock.advance(7 * HOUR)
+  isDown = false
+  await world.clock.advance(HOUR)
+  expect(late.held.size).toBe(0)
+  world.aws.answer = well
+  await world.clock.advance(5 * MINUTE)
+  expect(late.held.size).toBe(1)
+})
+
+test("asked to refresh now while AWS is down, a target that had none gets the old login", async () => {
+  const world = fakeWorld()
+  let isDown = true
+  const late = failingSink("late", world, () => isDown)
+  const { refreshNow } = startAll(world, [late])
+  await world.clock.advance(HOUR)
+  world.aws.answer = async () => {
+    throw fetchError()
+  }
+  isDown = false
+  refreshNow()
+  await world.clock.advance(SECOND)
+  expect(leftOf(late, START)).toEqual([12 * HOUR])
+})
+
 test("two sinks that wait for AWS ask it no more often than one", async () => {
   const alone = fakeWorld()
   const together = fakeWorld()
