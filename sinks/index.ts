@@ -5,4 +5,5 @@ import type { SinkKinds } from "../src/sink-spec.ts"
 export const sinkKinds: SinkKinds = {
   "airflow-db": async () => (await import("./airflow-db.ts")).default,
   "docker-config": async () => (await import("./docker-config.ts")).default,
+  exec: async () => (await import("./exec.ts")).default,
 }

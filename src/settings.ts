@@ -143,6 +143,12 @@ export const SETTINGS: readonly Setting[] = [
     commands: ["install"],
   },
   {
+    key: "schema",
+    flagOnly: true,
+    description: "Print the JSON Schema of what a sink's command is told, and answers: `sinks exec --schema`",
+    commands: ["sinks"],
+  },
+  {
     key: "output",
     value: "text|json",
     description: "Form of the result on standard output",

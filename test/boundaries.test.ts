@@ -86,6 +86,8 @@ test("a secret is revealed only where it is written out, sent or compared", () =
     "src/probe.ts",
     "sinks/docker-config.ts",
     "sinks/_docker-config.ts",
+    "sinks/_exec/protocol.ts",
+    "sinks/_exec/redaction.ts",
     "sinks/_airflow/plan.ts",
     "sinks/_airflow/rows.ts",
     "sinks/_airflow/postgres.ts",

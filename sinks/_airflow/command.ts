@@ -3,6 +3,7 @@
 import { execFile } from "node:child_process"
 import { promisify } from "node:util"
 import { Secret } from "../../src/credential.ts"
+import { splitWords } from "../_words.ts"
 import { AirflowError } from "./error.ts"
 
 const TIME_LIMIT_MS = 20_000
@@ -62,28 +63,11 @@ function refuse({ from }: Command, problem: string, cause?: { readonly code: str
   })
 }
 
-/** Splits a command as Python's shlex does: blanks, both quotes, backslashes; no variables, no shell. */
+/** The words of a command; AirflowError `airflow-config-command`. */
 export function splitCommand(command: Command): readonly [string, ...string[]] {
-  const words: string[] = []
-  let rest = command.text.replace(BLANKS, "")
-  while (rest !== "") {
-    const word = WORD.exec(rest)?.[0] ?? ""
-    rest = rest.slice(word.length)
-    // Whatever ends a word that is not a blank is a quote or a backslash without its other half.
-    if (!/^([ \t\r\n]|$)/.test(rest)) throw refuse(command, "the command has a quote that does not end")
-    words.push(word.replace(PIECE, unquote))
-    rest = rest.replace(BLANKS, "")
-  }
+  const words = splitWords(command.text)
+  if (!words) throw refuse(command, "the command has a quote that does not end")
   const [file, ...args] = words
   if (!file) throw refuse(command, "the command is empty")
   return [file, ...args]
-}
-
-const PIECE = /'([^']*)'|"((?:[^"\\]|\\.)*)"|\\(.)|[^ \t\r\n'"\\]+/gs
-const BLANKS = /^[ \t\r\n]+/
-const WORD = new RegExp(`^(?:${PIECE.source})*`, "s")
-
-function unquote(piece: string, single?: string, double?: string, escaped?: string): string {
-  // Between double quotes a backslash escapes only itself and the quote.
-  return single ?? double?.replace(/\\(["\\])/g, "$1") ?? escaped ?? piece
 }

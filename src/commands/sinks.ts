@@ -32,22 +32,44 @@ export async function sinks(given: Given, [type]: readonly string[], world: Worl
     ])
   }
   const kinds = await Promise.all((type === undefined ? types : [type]).map((name) => world.kinds[name]?.()))
+  const print = PRINTS.find((one) => given.has(one))
+  if (print) {
+    world.print(await printOf(print, type, kinds[0]))
+    return 0
+  }
   const described = kinds.filter((kind) => kind !== undefined).map(describe)
   if (given.get("output")?.texts[0] === "json") world.print(`${JSON.stringify({ sinks: described })}\n`)
   else world.print(type === undefined ? formatList(described) : described.map(formatKind).join("\n"))
   return 0
 }
 
+const PRINTS = ["schema"] as const
+
+function printOf(
+  print: (typeof PRINTS)[number],
+  type: string | undefined,
+  kind: SinkKind | undefined,
+): Promise<string> {
+  const text = type === undefined ? undefined : kind?.prints?.[print]?.()
+  if (text) return text
+  throw new ConfigError([
+    {
+      path: `--${print}`,
+      message: `${type ?? "the list"} has none; there is \`ecrelay sinks exec --schema\``,
+    },
+  ])
+}
+
 type Described = ReturnType<typeof describe>
 
 /** A kind of sink as a plain value: what help and README show. */
-export function describe({ type, summary, permissions, options }: SinkKind) {
+export function describe({ type, summary, permissions, options, prints = {} }: SinkKind) {
   const own = Object.entries(options.entries as Record<string, v.GenericSchema>).map(([key, schema]) => ({
     key,
     description: v.getDescription(schema) ?? descriptionWithin(schema),
     required: schema.type !== "optional",
   }))
-  return { type, summary, options: [...own, ...COMMON], permissions }
+  return { type, summary, options: [...own, ...COMMON], permissions, prints: Object.keys(prints) }
 }
 
 // An optional schema holds the described one inside.
@@ -61,7 +83,7 @@ function formatList(kinds: readonly Described[]): string {
   return `${lines.join("")}\n\`ecrelay sinks TYPE\` shows options and permissions\n`
 }
 
-function formatKind({ type, summary, options, permissions }: Described): string {
+function formatKind({ type, summary, options, permissions, prints }: Described): string {
   const width = Math.max(...options.map(({ key }) => key.length))
   const example = options.filter(({ required }) => required).map(({ key }) => `,${key}=…`)
   return [
@@ -78,5 +100,6 @@ function formatKind({ type, summary, options, permissions }: Described): string 
     "Needs:",
     ...permissions.map((line) => `  ${line}`),
     "",
+    ...prints.flatMap((print) => [`\`ecrelay sinks ${type} --${print}\` prints what it speaks`, ""]),
   ].join("\n")
 }

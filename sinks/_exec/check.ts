@@ -1,0 +1,52 @@
+// Whether a delivery would be let in: the program can be run, and, where it answers `check`, what it says itself.
+import { constants } from "node:fs"
+import { access, stat } from "node:fs/promises"
+import { DeliveryError } from "../../src/errors.ts"
+import type { Finding, Target } from "../../src/sink.ts"
+import { ask, type Exec } from "./ask.ts"
+import { startFailure } from "./failure.ts"
+import { targetsRequest } from "./protocol.ts"
+
+/** Looks at the program, and asks it where it answers. */
+export async function check(
+  targets: readonly Target[],
+  exec: Exec,
+  signal: AbortSignal,
+): Promise<readonly Finding[]> {
+  const subject = exec.place
+  try {
+    await requireExecutable(exec)
+    const runnable: Finding = { level: "ok", subject, message: "can be run" }
+    if (!exec.answers.includes("check")) return [runnable]
+    const { answer, failure, show } = await ask("check", targetsRequest("check", targets), [], exec, signal)
+    const names = new Map(targets.map(({ slot, name }) => [slot, name]))
+    const findings = (answer?.findings ?? []).map(
+      ({ level, message, host = "", fix }): Finding => ({
+        level,
+        subject: names.get(host) ?? subject,
+        message: show(message),
+        ...(fix ? { fix: show(fix) } : {}),
+      }),
+    )
+    if (failure && !findings.some(({ level }) => level === "error")) throw failure
+    return [runnable, ...findings]
+  } catch (error) {
+    if (!(error instanceof DeliveryError)) throw error
+    const { message, hint } = error
+    return [{ level: "error", subject, message, ...(hint ? { fix: hint } : {}) }]
+  }
+}
+
+async function requireExecutable({
+  command: {
+    words: [file = ""],
+  },
+  place,
+}: Exec): Promise<void> {
+  try {
+    await access(file, constants.X_OK)
+    if (!(await stat(file)).isFile()) throw Object.assign(new Error("EACCES"), { code: "EACCES" })
+  } catch (cause) {
+    throw startFailure(cause, place)
+  }
+}

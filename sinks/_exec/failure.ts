@@ -1,0 +1,105 @@
+// What went wrong with a command, in words: it could not be started, did not end well or in time, or answered something
+// else than it should. What it said on standard error comes along, made fit to be shown.
+import { DeliveryError, isTransient } from "../../src/errors.ts"
+import type { Action } from "./protocol.ts"
+import type { Ended } from "./run.ts"
+
+/** sysexits.h: a temporary failure, try again. */
+const EX_TEMPFAIL = 75
+
+type Words = {
+  readonly code: string
+  readonly says: string
+  readonly hint: string
+  readonly retryable?: boolean
+}
+
+const NOT_STARTED: Readonly<Record<string, Words>> = {
+  ENOENT: {
+    code: "command-missing",
+    says: "there is no such program, or its first line #! names one that is not there",
+    hint: "correct command=; it begins with the full path of a program",
+  },
+  EACCES: {
+    code: "command-not-executable",
+    says: "this user may not execute it",
+    hint: "`chmod +x` it, and let this user pass through each folder above it",
+  },
+  ENOEXEC: {
+    code: "command-not-executable",
+    says: "is neither a program of this machine nor a script that begins with #!",
+    hint: "let its first line name the interpreter, such as #!/bin/sh",
+  },
+}
+
+/** The DeliveryError of the whole command, or of one target of it. */
+function execError(target: string, words: Words, cause?: unknown): DeliveryError {
+  const { code, says, hint, retryable = isTransient(cause) } = words
+  return new DeliveryError(`${target}: ${says}`, { sink: "exec", target, code, hint, retryable, cause })
+}
+
+/** It could not be started; anything but a system error, a bug above all, stays as it is. */
+export function startFailure(cause: unknown, place: string): unknown {
+  const code = cause instanceof Error && "code" in cause ? cause.code : undefined
+  if (typeof code !== "string" || !/^E[A-Z0-9]+$/.test(code)) return cause
+  const words = NOT_STARTED[code] ?? {
+    code: "command-not-started",
+    says: `the system did not start it (${code})`,
+    hint: "run it by hand as the same user to see what the system says",
+  }
+  // Without the cause's own text: it quotes nothing that we do not.
+  return execError(place, words, Object.assign(new Error(code), { code }))
+}
+
+/** Why a command did not do what it was asked to; undefined where it ended well. `show` makes what it said fit to be shown. */
+export function endFailure(
+  { how, stderr }: Ended,
+  action: Action,
+  show: (text: string) => string,
+  place: string,
+  timeoutMs: number,
+): DeliveryError | undefined {
+  if (how.by === "exit" && how.code === 0) return undefined
+  const said = show(stderr)
+  const toldUs = said && `: ${said}`
+  const byHand = `run it by hand with the document of \`ecrelay sinks exec --schema\` on standard input, action ${action}`
+  if (how.by === "exit")
+    return execError(place, {
+      code: "command-failed",
+      says: `exit code ${how.code}${toldUs}`,
+      hint: said
+        ? `mend what it complains about, or ${byHand}`
+        : `it said nothing on standard error; ${byHand}`,
+      retryable: how.code === EX_TEMPFAIL,
+    })
+  if (how.by === "signal")
+    return execError(place, {
+      code: "command-killed",
+      says: `was ended by ${how.name}${toldUs}`,
+      hint: "find out who ended it: too little memory, an administrator, itself",
+      retryable: true,
+    })
+  if (how.by === "timeout")
+    return execError(place, {
+      code: "timeout",
+      says: `not done within ${timeoutMs / 1000} s, and ended with all that it had started${toldUs}`,
+      hint: "see what it waits for, or give it more with timeout=",
+      retryable: true,
+    })
+  return execError(place, {
+    code: "answer-too-long",
+    says: "wrote more on standard output than any answer holds",
+    hint: "let it write its answer there and nothing else",
+    retryable: false,
+  })
+}
+
+/** What it answered is no answer; `fault` says so in words. */
+export function answerFailure(place: string, action: Action, fault: string): DeliveryError {
+  return execError(place, {
+    code: "answer-invalid",
+    says: `answered ${fault}`,
+    hint: `\`ecrelay sinks exec --schema\` shows what to answer to ${action}; leave ${action} out of answers= where it does not answer`,
+    retryable: false,
+  })
+}
