@@ -25,6 +25,8 @@ export type Fields = {
   text(name: string): string | undefined
   /** A whole number, not negative. */
   count(name: string): number | undefined
+  /** True or false, and false where it is absent. */
+  flag(name: string): boolean
   /** The fields of an object, none where it is absent. */
   object(name: string): Fields
   /** A list of texts, or of objects that hold these fields and no others, all of them texts. */
@@ -52,6 +54,7 @@ export function fieldsOf(values: Readonly<Record<string, unknown>>, at: string, 
     has: (name) => value(name) !== undefined,
     text: (name) => take(name, isText, "a text"),
     count: (name) => take(name, isCount, "a whole number"),
+    flag: (name) => take(name, isFlag, "true or false") ?? false,
     object: (name) => fieldsOf(take(name, isObject, "a JSON object") ?? {}, path(name), refuse),
     list: (name, fields) =>
       fields
@@ -66,6 +69,8 @@ const isEmpty = (found: unknown) =>
 const isText = (found: unknown): found is string => typeof found === "string"
 
 const isCount = (found: unknown): found is number => Number.isSafeInteger(found) && Number(found) >= 0
+
+const isFlag = (found: unknown): found is boolean => typeof found === "boolean"
 
 const isObject = (found: unknown): found is Readonly<Record<string, unknown>> =>
   typeof found === "object" && found !== null && !Array.isArray(found)

@@ -36,10 +36,12 @@ export type AirflowIdentity = {
   readonly endpoints: { readonly all?: string; readonly byService: Readonly<Record<string, string>> }
   /** Whom to trust: the file of an authority, or `false` for anybody. */
   readonly verify?: string | false
-  /** Proxies by the scheme of what is asked for: `http`, `https`. */
+  /** Proxies by the scheme of what is asked for: `http`, `https`. One that is left out goes without any. */
   readonly proxies?: Readonly<Record<string, string>>
   readonly maxAttempts?: number
   readonly retryMode?: string
+  readonly useFips?: boolean
+  readonly useDualstack?: boolean
   /** What the connection holds that has no effect, in words. */
   readonly warnings: readonly string[]
 }

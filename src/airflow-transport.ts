@@ -3,7 +3,7 @@
 import type { Fields, Reading } from "./airflow-fields.ts"
 import type { AirflowIdentity } from "./airflow-identity.ts"
 
-type Transport = Pick<AirflowIdentity, "endpoints" | "verify" | "proxies" | "maxAttempts" | "retryMode">
+type Transport = Omit<AirflowIdentity, "keys" | "profile" | "region" | "role" | "warnings">
 
 /** What a connection's `extra` says about the way to AWS. */
 export function readTransport(extra: Fields, reading: Reading): Transport {
@@ -16,6 +16,8 @@ export function readTransport(extra: Fields, reading: Reading): Transport {
     ...(verify === undefined ? {} : { verify }),
     ...(proxies ? { proxies } : {}),
     ...readRetries(config, reading),
+    ...(config.has(FIPS) ? { useFips: config.flag(FIPS) } : {}),
+    ...(config.has(DUALSTACK) ? { useDualstack: config.flag(DUALSTACK) } : {}),
   }
 }
 
@@ -57,13 +59,11 @@ function readVerify(extra: Fields, { refuse, warn }: Reading): string | false | 
 
 // Without these a call would be another one, or fail where AWS or a proxy asks for a certificate.
 const REFUSED = ["client_cert", "proxies_config"]
-const SWITCHES: Readonly<Record<string, string>> = {
-  use_fips_endpoint: "AWS_USE_FIPS_ENDPOINT",
-  use_dualstack_endpoint: "AWS_USE_DUALSTACK_ENDPOINT",
-}
-const HONOURED = ["region_name", "signature_version", "proxies", "retries", ...Object.keys(SWITCHES)]
+const FIPS = "use_fips_endpoint"
+const DUALSTACK = "use_dualstack_endpoint"
+const HONOURED = ["region_name", "signature_version", "proxies", "retries", FIPS, DUALSTACK]
 
-function requireHonourable(config: Fields, { env, refuse, warn }: Reading): void {
+function requireHonourable(config: Fields, { refuse, warn }: Reading): void {
   const signature = config.text("signature_version")
   if (signature === "unsigned")
     throw refuse(
@@ -78,13 +78,6 @@ function requireHonourable(config: Fields, { env, refuse, warn }: Reading): void
       "name a connection without it, or --profile",
       "connection-unsupported",
     )
-  for (const [name, variable] of Object.entries(SWITCHES))
-    if (config.value(name) === true && env[variable]?.toLowerCase() !== "true")
-      throw refuse(
-        `ecrelay takes config_kwargs.${name} from the environment alone`,
-        `set ${variable}=true for ecrelay`,
-        "connection-unsupported",
-      )
   const useless = config.names.filter((name) => !HONOURED.includes(name) && !REFUSED.includes(name))
   if (useless.length > 0) warn(`what config_kwargs holds beside ${HONOURED.join(", ")} has no effect here`)
 }

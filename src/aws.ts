@@ -89,8 +89,9 @@ export function clientConfig(settings: AwsSettings, service: AwsService, endpoin
     ...(endpoint ? { endpoint } : {}),
     maxAttempts: identity?.maxAttempts ?? (Number(env.AWS_MAX_ATTEMPTS || profileKeys.max_attempts) || 3),
     retryMode: identity?.retryMode ?? (env.AWS_RETRY_MODE || profileKeys.retry_mode || "standard"),
-    useFipsEndpoint: isTrue(env.AWS_USE_FIPS_ENDPOINT || profileKeys.use_fips_endpoint),
-    useDualstackEndpoint: isTrue(env.AWS_USE_DUALSTACK_ENDPOINT || profileKeys.use_dualstack_endpoint),
+    useFipsEndpoint: identity?.useFips ?? isTrue(env.AWS_USE_FIPS_ENDPOINT || profileKeys.use_fips_endpoint),
+    useDualstackEndpoint:
+      identity?.useDualstack ?? isTrue(env.AWS_USE_DUALSTACK_ENDPOINT || profileKeys.use_dualstack_endpoint),
   }
 }
 
@@ -111,9 +112,12 @@ export function trustingFetch(
   const tls =
     bundle === false ? { rejectUnauthorized: false } : bundle && { ca: readFileSync(bundle, "utf8") }
   const withTrust = (input: Parameters<typeof fetch>[0], init?: RequestInit) => {
-    const proxy = proxies?.[new URL(input instanceof Request ? input.url : input).protocol.slice(0, -1)]
+    const scheme = new URL(input instanceof Request ? input.url : input).protocol.slice(0, -1)
+    // As botocore: whoever names proxies names all of them, and the environment's count no more.
+    const proxy = proxies && (proxies[scheme] ?? false)
     // `tls` and `proxy` are Bun's; Deno ignores them and has DENO_CERT and the proxy variables for the same.
-    return real(input, { ...init, ...(tls ? { tls } : {}), ...(proxy ? { proxy } : {}) } as RequestInit)
+    const more = { ...(tls ? { tls } : {}), ...(proxy === undefined ? {} : { proxy }) }
+    return real(input, { ...init, ...more } as RequestInit)
   }
   return withTrust as typeof fetch
 }

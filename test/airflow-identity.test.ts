@@ -136,10 +136,6 @@ test.each([
     { config_kwargs: { proxies_config: { proxy_ca_bundle: "/ca" } } },
     "ecrelay cannot honour its config_kwargs.proxies_config",
   ],
-  [
-    { config_kwargs: { use_fips_endpoint: true } },
-    "ecrelay takes config_kwargs.use_fips_endpoint from the environment alone",
-  ],
 ])("what is not supported is refused in words, with a way out: %j", (extra, problem) => {
   const { message, code, hint, retryable } = refusalOf({ extra: { role_arn: ROLE, ...extra } })
   expect({ message, code, retryable }).toEqual({

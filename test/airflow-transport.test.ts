@@ -1,12 +1,34 @@
 // How Airflow's `aws` connection has AWS spoken to: endpoints, trust, proxies and retries, as botocore takes them.
 import { expect, test } from "bun:test"
-import { NOTHING, ofExtra, refusalOf } from "./support/airflow-identity.ts"
+import { parseAirflowIdentity } from "../src/airflow-identity.ts"
+import { createAws } from "../src/ecr.ts"
+import { connectionOf, NOTHING, ofExtra, refusalOf } from "./support/airflow-identity.ts"
+import { calm } from "./support/sinks.ts"
 
-test("FIPS and dual-stack are taken where the environment says the same", () => {
-  const env = { AWS_USE_FIPS_ENDPOINT: "true", AWS_USE_DUALSTACK_ENDPOINT: "TRUE" }
-  const config_kwargs = { use_fips_endpoint: true, use_dualstack_endpoint: true }
-  expect(ofExtra({ config_kwargs }, { env })).toEqual(NOTHING)
-  expect(ofExtra({ config_kwargs: { use_fips_endpoint: false } })).toEqual(NOTHING)
+test("FIPS and dual-stack endpoints, asked for or refused", () => {
+  expect(ofExtra({ config_kwargs: { use_fips_endpoint: true, use_dualstack_endpoint: false } })).toEqual({
+    ...NOTHING,
+    useFips: true,
+    useDualstack: false,
+  })
+})
+
+test("the FIPS endpoint is the one that is asked", async () => {
+  const asked: string[] = []
+  const noFetch = async (input: Request | URL | string) => {
+    asked.push(String(input instanceof Request ? input.url : input))
+    throw Object.assign(new Error("no network here"), { code: "ENOTFOUND" })
+  }
+  const extra = { config_kwargs: { use_fips_endpoint: true, retries: { max_attempts: 0 } } }
+  const connection = connectionOf({ login: "AKIDNOBODY", password: "nobody's", extra })
+  const { fetchToken } = createAws({
+    env: {},
+    fetch: Object.assign(noFetch, { preconnect: () => undefined }),
+    loadAirflowIdentity: async () => parseAirflowIdentity(connection, {}),
+  })
+  const principal = { airflowConnection: connection.id }
+  await fetchToken({ service: "ecr", region: "us-east-1", principal }, calm()).catch(() => undefined)
+  expect(asked).toEqual(["https://api.ecr-fips.us-east-1.amazonaws.com/"])
 })
 
 test("endpoints: one for all, and one by service", () => {
@@ -52,6 +74,10 @@ test.each([
   [{ verify: 7 }, "extra.verify is neither true, false nor a file"],
   [{ config_kwargs: { proxies: { https: "ftp://p" } } }, "extra.config_kwargs.proxies.https is not the URL"],
   [{ config_kwargs: { proxies: "p:3128" } }, "extra.config_kwargs.proxies is not a JSON object"],
+  [
+    { config_kwargs: { use_fips_endpoint: "yes" } },
+    "extra.config_kwargs.use_fips_endpoint is not true or false",
+  ],
   [{ config_kwargs: { retries: { total_max_attempts: 0 } } }, "retries.total_max_attempts is 0"],
   [{ config_kwargs: { retries: { max_attempts: "3" } } }, "retries.max_attempts is not a whole number"],
   [{ config_kwargs: { retries: { mode: "eager" } } }, "retries.mode is no mode of retrying"],

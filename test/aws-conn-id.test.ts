@@ -183,6 +183,13 @@ describe("where it asks", () => {
     expect({ calls, asked }).toEqual({ calls: [], asked: [`${aws.url}/`] })
   })
 
+  test("past the environment's proxy where it names one for another scheme only", async () => {
+    const proxies = { https: "127.0.0.1:1" }
+    const env = { HTTP_PROXY: "http://127.0.0.1:1" }
+    const { code, calls } = await run(["refresh"], { ...env, ...variable({ config_kwargs: { proxies } }) })
+    expect({ code, calls }).toMatchObject({ code: 0, calls: [{ account: TEAM.account }] })
+  })
+
   test.each([
     [0, 1],
     [1, 2],
