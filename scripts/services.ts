@@ -11,6 +11,7 @@ import { startMysql } from "./services/mysql.ts"
 import { startPgbouncer } from "./services/pgbouncer.ts"
 import { startPostgres } from "./services/postgres.ts"
 import { providePython, startMoto } from "./services/python.ts"
+import { provideSystemd } from "./services/systemd.ts"
 import { type Facts, toVariables } from "./services/variables.ts"
 
 type Service = {
@@ -38,6 +39,7 @@ const services: readonly Service[] = [
     required: true,
     start: async (ground, facts) => startMoto(ground, (await facts("python")).command ?? ""),
   },
+  { name: "systemd", required: false, start: provideSystemd },
   ...Object.entries(airflowReleases).map(([name, release]) =>
     airflowService(name, async (ground, facts) =>
       provideAirflow(ground, (await facts("python")).uv ?? "", release),

@@ -2,7 +2,7 @@
 // Only the entries of our own hosts change, as text: everything else stays byte for byte, and a file that cannot be
 // understood is refused. In an entry, `auth` is ours and whatever would win over it goes (`identitytoken`,
 // `registrytoken`, `username`, `password`); other members, such as `email`, stay.
-import { join, resolve } from "node:path"
+import { dirname, join, resolve } from "node:path"
 import * as v from "valibot"
 import { type Credential, outlives } from "../src/credential.ts"
 import { ConfigError, DeliveryError } from "../src/errors.ts"
@@ -68,6 +68,7 @@ export default defineSink({
       deliver: (deliveries, signal) => deliver(deliveries, ways, signal),
       read: (targets, signal) => read(targets, ways, signal),
       check: (targets, signal) => check(targets, ways, signal),
+      folders: async () => [dirname(place.path)],
     }
   },
 })

@@ -1,6 +1,6 @@
 // How things stand, in a line for `systemctl status`: how many targets are fresh, what is wrong, and when it goes on.
 import type { Attempt } from "./daemon.ts"
-import { described, type Outcome } from "./outcome.ts"
+import type { Outcome } from "./outcome.ts"
 import type { PlannedDelivery } from "./plan.ts"
 import { describeError, formatTime } from "./report.ts"
 
@@ -12,7 +12,6 @@ export type Standing = {
 }
 
 type Known = {
-  readonly name: string
   readonly error?: unknown
   /** What the target holds, as far as this process wrote or saw it. */
   readonly expiresAt?: number | undefined
@@ -26,12 +25,12 @@ export function createStanding(
   clock: { now(): number },
 ): Standing {
   const known = new Map<PlannedDelivery, Known>()
-  for (const [delivery, expiresAt] of fresh) known.set(delivery, { name: nameOf(delivery), expiresAt })
+  for (const [delivery, expiresAt] of fresh) known.set(delivery, { expiresAt })
   return {
     note(outcome, { delivery, nextMs }) {
-      const { error, sink, target } = outcome
+      const { error } = outcome
       const expiresAt = error === undefined ? outcome.expiresAt : known.get(delivery)?.expiresAt
-      known.set(delivery, { name: `${sink} ${target}`, error, expiresAt, nextAt: clock.now() + nextMs })
+      known.set(delivery, { error, expiresAt, nextAt: clock.now() + nextMs })
     },
     format(now) {
       const all = [...known.values()]
@@ -53,9 +52,9 @@ export function createStanding(
   }
 }
 
-function complaint({ name, error, expiresAt }: Known, count: number, now: number): string {
-  const { message } = describeError(error)
-  const about = message.startsWith(name) ? message : `${name}: ${message}`
+// A message says itself whom it is about.
+function complaint({ error, expiresAt }: Known, count: number, now: number): string {
+  const { message: about } = describeError(error)
   const more = count > 1 ? ` (and ${count - 1} more)` : ""
   if (expiresAt === undefined) return `${about}${more}`
   const held = expiresAt > now ? `holds a login until ${formatTime(expiresAt)}` : "its login has expired"
@@ -70,9 +69,4 @@ function next(of: readonly Known[], worst: Known | undefined): string | undefine
 
 function plural(count: number): string {
   return `${count} target${count === 1 ? "" : "s"}`
-}
-
-function nameOf(delivery: PlannedDelivery): string {
-  const { sink, target } = described(delivery, new Map())
-  return `${sink} ${target}`
 }

@@ -8,11 +8,12 @@ import type { UnixUser } from "./unix-user.ts"
 /** What the unit is given. */
 export type UnitToCheck = {
   readonly program: string
+  /** The text of its service. */
+  readonly service: string
   /** The config file. */
   readonly config: string
   readonly carried: Environment
   readonly environmentFile: string
-  readonly credentials: readonly string[]
   readonly user: UnixUser
   readonly manager: UnitOptions["manager"]
 }
@@ -34,22 +35,22 @@ export async function checkAsUnit(unit: UnitToCheck, ownUid: number | undefined)
 
 const SYSTEM_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
-function transientUnit(
-  { user, environmentFile, credentials }: UnitToCheck,
-  env: Environment,
-): readonly string[] {
-  const properties = [
-    `User=${user.name}`,
-    `EnvironmentFile=-${environmentFile}`,
-    ...credentials.map((name) => `LoadCredential=${name}:/etc/ecrelay/credentials/${name}`),
-  ]
+// All that the unit says of its process, but for how it is started and kept.
+const NOT_OF_THE_PROCESS = /^(Type|Exec\w+|Restart\w*|WatchdogSec|Environment)=/
+
+function transientUnit({ service }: UnitToCheck, env: Environment): readonly string[] {
+  const [, section = ""] = /^\[Service\]$(.*?)(?:^\[|$(?![\s\S]))/ms.exec(service) ?? []
+  const properties = section
+    .split("\n")
+    .filter((line) => /^\w+=/.test(line) && !NOT_OF_THE_PROCESS.test(line))
   return [
     "systemd-run",
     "--quiet",
     "--pipe",
     "--wait",
     "--collect",
-    ...properties.map((property) => `--property=${property}`),
+    // What is quoted for a unit file is given as it is here.
+    ...properties.map((property) => `--property=${property.replaceAll("%%", "%")}`),
     ...Object.entries(env).map(([name, value]) => `--setenv=${name}=${value}`),
     "--",
   ]

@@ -99,7 +99,8 @@ function staying({ program }: UnitOptions): readonly string[] {
     "Type=notify",
     `ExecStart=${commandLine([...program, "run"])}`,
     "# Reads the configuration again; a broken one is said and the old one kept. SIGUSR1 refreshes at once.",
-    "ExecReload=kill -HUP $MAINPID",
+    // biome-ignore lint/suspicious/noTemplateCurlyInString: systemd's own words, which it fills in.
+    "ExecReload=/bin/sh -c 'kill -HUP ${MAINPID}'",
     "Restart=on-failure",
     "RestartSec=30",
     "# A wrong configuration does not get right by trying again.",
@@ -193,7 +194,10 @@ function fileSystem(writable: UnitOptions["writable"]): readonly string[] {
   if (typeof writable === "string") return [WHY_WRITABLE[writable], "ProtectSystem=full"]
   return [
     "ProtectSystem=strict",
-    "ProtectHome=read-only",
+    // Of two lines about one folder, the stricter holds.
+    writable.some((folder) => /^\/(root|home)$/.test(folder))
+      ? "# ProtectHome= is left out: a home has no folder yet that could be excepted from it."
+      : "ProtectHome=read-only",
     ...writable.map((folder) => `ReadWritePaths=${quoted(folder)}`),
   ]
 }

@@ -146,7 +146,7 @@ describe("`ecrelay run` as a service", () => {
       `[[registry]]\nhost = "${HOST}"\n[[sink]]\ntype = "docker-config"\npath = "/proc/nowhere/config.json"\n`,
     )
     await service.socket.until(
-      /^EXTEND_TIMEOUT_USEC=\d+\nSTATUS=0 of 1 target fresh; docker-config \/proc\/nowhere.*; next attempt \d\d:\d\d UTC$/m,
+      /^EXTEND_TIMEOUT_USEC=\d+\nSTATUS=0 of 1 target fresh; \/proc\/nowhere.*; next attempt \d\d:\d\d UTC$/m,
     )
     expect(service.socket.messages().join("\n")).not.toContain("READY=1")
     expect(service.child.exitCode).toBeNull()
@@ -174,7 +174,9 @@ describe("`ecrelay run` as a service", () => {
     service.child.kill("SIGTERM")
     expect(await service.child.exited).toBe(0)
     const log = await service.log
-    expect(log).toMatch(/error .*sink\[0\], pth: unknown option.*\n.*warn {2}the configuration stays as it was/)
+    expect(log).toMatch(
+      /error .*sink\[0\], pth: unknown option.*\n.*warn {2}the configuration stays as it was/,
+    )
   }, 30_000)
 
   test("fetches and delivers at once on SIGUSR1", async () => {

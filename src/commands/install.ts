@@ -69,9 +69,9 @@ export async function install(given: Given, [what]: readonly string[], world: Wo
     config: configFile.path,
     environmentFile,
     carried,
-    credentials,
     user,
     manager,
+    service: units.find(({ name }) => name.endsWith(".service"))?.text ?? "",
   }
   const code = await checkAsUnit(unit, world.uid)
   world.print(whatNext(order, units[0]?.name ?? "", code))

@@ -12,6 +12,7 @@ import { queryMysql } from "../../scripts/services/mysqld.ts"
 import type { startPgbouncer } from "../../scripts/services/pgbouncer.ts"
 import { query as queryPostgres, type startPostgres } from "../../scripts/services/postgres.ts"
 import type { providePython, startMoto } from "../../scripts/services/python.ts"
+import type { provideSystemd } from "../../scripts/services/systemd.ts"
 import { fromVariables } from "../../scripts/services/variables.ts"
 
 type Told<Start extends (...given: never[]) => Promise<unknown>> = Awaited<ReturnType<Start>>
@@ -24,6 +25,7 @@ type FactsOf = {
   mysql: Told<typeof startMysql>
   python: Told<typeof providePython>
   moto: Told<typeof startMoto>
+  systemd: Told<typeof provideSystemd>
   /** Web servers of Airflow 3 and of Airflow 2, started. */
   server33: Told<typeof startApiServer>
   server211: Told<typeof startWebServer>

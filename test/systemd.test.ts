@@ -1,0 +1,214 @@
+// The service under a real systemd: installed from the .deb, through an outage of AWS, a broken configuration, a loop
+// that stands still, a power cut, and as every kind of unit that `install systemd` writes, with its hardening.
+import { Database } from "bun:sqlite"
+import { afterAll, afterEach, beforeAll, expect, test } from "bun:test"
+import { mkdir, readFile } from "node:fs/promises"
+import { join } from "node:path"
+import { type StandIn, startAws } from "../scripts/aws.ts"
+import { packageDebian } from "../scripts/package.ts"
+import { connectionTable } from "./support/airflow-tables.ts"
+import { binary, standInEnvironment, temporaryFolder } from "./support/binary.ts"
+import { bootCopy, type Machine } from "./support/machine.ts"
+import { describeWithService } from "./support/services.ts"
+
+const HOST = "012345678901.dkr.ecr.eu-west-1.amazonaws.com"
+const CONFIG = '[[registry]]\nregion = "eu-west-1"\n[[sink]]\ntype = "docker-config"\n'
+
+describeWithService("systemd", "a machine under systemd", (facts) => {
+  let aws: StandIn
+  let machine: Machine
+  let deb: string
+  beforeAll(async () => {
+    aws = startAws()
+    const folder = await temporaryFolder()
+    const target = process.arch === "arm64" ? "linux-arm64" : "linux-x64"
+    deb = await packageDebian({ binary: await binary(), version: "0.1.0", target, folder, effort: 0 })
+    machine = await bootCopy(facts)
+    await machine.copy(deb, "/root/ecrelay.deb")
+  }, 120_000)
+  afterAll(async () => {
+    await machine?.[Symbol.asyncDispose]()
+    await aws?.stop()
+  })
+  afterEach(async () => {
+    await machine.run(
+      "systemctl stop ecrelay.service; systemctl reset-failed; rm -rf /root/.docker /etc/systemd/system/ecrelay*",
+    )
+  })
+
+  const environment = () =>
+    Object.entries(standInEnvironment(aws.url))
+      .map(([name, value]) => `${name}=${value}\n`)
+      .join("")
+
+  /** The package on the machine, the person's three lines and their keys. */
+  async function installed(config = CONFIG) {
+    await machine.write("/etc/ecrelay/environment", environment())
+    expect(await machine.run("dpkg -i --force-confold /root/ecrelay.deb")).toMatchObject({ code: 0 })
+    await machine.write("/etc/ecrelay/config.toml", config)
+  }
+
+  async function hosts(): Promise<readonly string[]> {
+    return Object.keys(JSON.parse(await machine.read("/root/.docker/config.json")).auths)
+  }
+
+  const show = (...properties: readonly string[]) =>
+    machine
+      .run(`systemctl show ecrelay.service --property=${properties.join(",")}`)
+      .then(({ out }) => out.trim().split("\n").sort())
+
+  test("dpkg -i, three lines and enable --now keep a target fresh, for everybody to see, through a power cut", async () => {
+    await installed()
+    const enabled = await machine.run("systemctl enable --now ecrelay")
+    expect(enabled.code).toBe(0)
+    expect(await hosts()).toEqual([HOST])
+    const seen = await machine.until("systemctl status ecrelay --no-pager", /Status: "1 target fresh/)
+    expect(seen).toMatch(/Active: active \(running\)/)
+    expect(seen).toMatch(/Status: "1 target fresh, next refresh \d\d:\d\d UTC"/)
+    const variables = "set -a; . /etc/ecrelay/environment; HOME=/root;"
+    expect((await machine.run(`${variables} ecrelay status`)).out).toStartWith("fresh")
+    const checked = await machine.run(`${variables} ecrelay check`)
+    expect({ code: checked.code, said: checked.out }).toMatchObject({
+      code: 0,
+      said: expect.stringContaining("1 target would be delivered"),
+    })
+    await machine.run("rm -r /root/.docker")
+    await machine.powerCycle()
+    await machine.until("systemctl is-active ecrelay", /^active/)
+    expect(await hosts()).toEqual([HOST])
+    await machine.run("systemctl disable ecrelay")
+  }, 60_000)
+
+  test("while AWS is away the start waits and says why, and goes through when it is back", async () => {
+    await installed()
+    const down = { kind: "error", status: 503, type: "ServiceUnavailable", message: "not now" } as const
+    // The SDK asks three times each time it is asked.
+    aws.fail("GetAuthorizationToken", down, 9)
+    const starting = machine.run("systemctl start ecrelay")
+    await machine.until(
+      "systemctl show ecrelay --property=ActiveState,StatusText",
+      /StatusText=0 of 1 target fresh; .*next attempt[\s\S]*=activating/,
+    )
+    expect(await starting).toMatchObject({ code: 0 })
+    expect(await hosts()).toEqual([HOST])
+  }, 60_000)
+
+  test("a wrong configuration fails the start at once, with the reason, and is not tried again", async () => {
+    await installed(CONFIG.replace("docker-config", "docker-confg"))
+    expect((await machine.run("systemctl start ecrelay")).code).not.toBe(0)
+    expect(await show("ActiveState", "Result", "ExecMainStatus", "NRestarts")).toEqual([
+      "ActiveState=failed",
+      "ExecMainStatus=2",
+      "NRestarts=0",
+      "Result=exit-code",
+    ])
+    expect((await machine.run("journalctl -u ecrelay --no-pager -o cat")).out).toContain(
+      "did you mean docker-config?",
+    )
+  }, 60_000)
+
+  test("reload takes a good configuration, keeps the old one where the new one is broken, and comes back either way", async () => {
+    await installed()
+    await machine.run("systemctl start ecrelay")
+    const other = "210987654321.dkr.ecr.eu-west-1.amazonaws.com"
+    await machine.write("/etc/ecrelay/config.toml", `[[registry]]\nhost = "${other}"\n${CONFIG}`)
+    expect(await machine.run("systemctl reload ecrelay")).toMatchObject({ code: 0 })
+    await machine.until("systemctl show ecrelay --property=StatusText", /2 targets fresh/)
+    expect(await hosts()).toEqual([HOST, other])
+    await machine.write("/etc/ecrelay/config.toml", "[[snk]]\n")
+    await machine.run("systemctl reload ecrelay")
+    await machine.until("journalctl -u ecrelay --no-pager -o cat", /the configuration stays as it was/)
+    expect(await show("ActiveState", "StatusText")).toEqual([
+      "ActiveState=active",
+      expect.stringMatching(/^StatusText=2 targets fresh/),
+    ])
+  }, 60_000)
+
+  test("a loop that stands still is ended by the watchdog and started anew", async () => {
+    await installed()
+    await machine.write(
+      "/etc/systemd/system/ecrelay.service.d/test.conf",
+      "[Service]\nRestartSec=0\nWatchdogSec=3s\nNotifyAccess=all\n",
+    )
+    await machine.run("systemctl daemon-reload; systemctl start ecrelay")
+    // It has said how long its turns may take: a watchdog of three seconds would end it in the midst of its work.
+    expect(await show("WatchdogUSec")).toEqual(["WatchdogUSec=3min 30s"])
+    const pid = /\d+/.exec((await show("MainPID"))[0] ?? "")?.[0]
+    await machine.run(
+      `kill -STOP ${pid}; NOTIFY_SOCKET=/run/systemd/notify systemd-notify --pid=${pid} WATCHDOG_USEC=1000000`,
+    )
+    await machine.until(
+      "systemctl show ecrelay --property=NRestarts,ActiveState",
+      /NRestarts=1[\s\S]*ActiveState=active/,
+    )
+    expect((await machine.run("journalctl -u ecrelay --no-pager -o cat")).out).toContain("Watchdog timeout")
+    expect(await show("MainPID")).not.toEqual([`MainPID=${pid}`])
+  }, 60_000)
+
+  test("systemctl stop ends it well", async () => {
+    await installed()
+    await machine.run("systemctl start ecrelay")
+    expect(await machine.run("systemctl stop ecrelay")).toMatchObject({ code: 0 })
+    expect(await show("Result", "ExecMainStatus")).toEqual(["ExecMainStatus=0", "Result=success"])
+  }, 60_000)
+
+  test("the timer's service refreshes what is due, and the timer knows its next time", async () => {
+    await installed()
+    expect(await machine.run("systemctl start ecrelay-refresh.timer ecrelay-refresh.service")).toMatchObject({
+      code: 0,
+    })
+    expect(await hosts()).toEqual([HOST])
+    expect((await machine.run("systemctl list-timers --no-pager ecrelay-refresh.timer")).out).toContain(
+      "ecrelay-refresh.service",
+    )
+    await machine.run("systemctl stop ecrelay-refresh.timer")
+  }, 60_000)
+
+  test("the README's five lines do what they say", async () => {
+    await installed()
+    await machine.run("dpkg --purge ecrelay; rm -rf /etc/ecrelay/config.toml")
+    await machine.copy(await binary(), "/root/ecrelay")
+    await machine.run("mkdir -p /root/dist; mv /root/ecrelay /root/dist/")
+    const readme = await readFile(join(import.meta.dir, "../README.md"), "utf8")
+    const [, block = ""] = /```sh\n(sudo install [\s\S]*?)```/.exec(readme) ?? []
+    const lines = block.trim().split("\n")
+    expect(lines).toHaveLength(5)
+    for (const line of lines) {
+      const { out, code } = await machine.run(`cd /root; ${line.replace(/^sudo /, "")}`)
+      expect({ line, out, code }).toEqual({ line, out, code: 0 })
+    }
+    expect(await hosts()).toEqual([HOST])
+    await machine.run("systemctl disable --now ecrelay; rm /usr/local/bin/ecrelay /etc/ecrelay/config.toml")
+  }, 60_000)
+
+  test("as another user, with everything forbidden that the work does not need, it writes files and databases", async () => {
+    await installed()
+    await machine.run("useradd --create-home airflow; mkdir -p /home/airflow/db")
+    const folder = await temporaryFolder()
+    await mkdir(folder, { recursive: true })
+    const file = join(folder, "airflow.db")
+    const db = new Database(file, { create: true })
+    for (const statement of connectionTable("3.3", "sqlite")) db.run(statement)
+    db.close()
+    await machine.copy(file, "/home/airflow/db/airflow.db")
+    await machine.write(
+      "/etc/ecrelay/credentials/fernet",
+      Buffer.alloc(32, 7).toString("base64url").concat("="),
+    )
+    await machine.write("/etc/ecrelay/credentials/url", "sqlite:////home/airflow/db/airflow.db")
+    await machine.run("chmod 600 /etc/ecrelay/credentials/*; chown -R airflow: /home/airflow")
+    const config = `${CONFIG}[[sink]]\ntype = "airflow-db"\nconn_id = "ecr"\nurl = "credential:url"\nfernet_key = "credential:fernet"\n`
+    await machine.write("/etc/ecrelay/config.toml", config)
+    const done = await machine.run("ecrelay install systemd --service-user airflow")
+    expect({ ...done }).toMatchObject({ code: 0 })
+    expect(done.out).toContain("2 targets would be delivered")
+    expect(await machine.run("systemctl daemon-reload && systemctl start ecrelay")).toMatchObject({ code: 0 })
+    await machine.until("systemctl show ecrelay --property=StatusText", /2 targets fresh/)
+    const { auths } = JSON.parse(await machine.read("/home/airflow/.docker/config.json"))
+    expect(Object.keys(auths)).toEqual([HOST])
+    expect((await machine.run("stat -c %U /home/airflow/.docker/config.json")).out).toBe("airflow\n")
+    expect((await machine.run("systemd-analyze security --no-pager ecrelay")).out).toMatch(
+      /exposure level.*: 1\.\d/,
+    )
+  }, 60_000)
+})
