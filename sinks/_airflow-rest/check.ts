@@ -1,0 +1,51 @@
+// Would a delivery be let in? Reads each connection and asks for permission to write on ids that cannot be, so that
+// nothing changes, and says what to mend.
+import type { Finding, Target } from "../../src/sink.ts"
+import type { Client } from "./client.ts"
+import { lookUp } from "./connections.ts"
+import { type Policy, type Refusal, refusalOf } from "./delivery.ts"
+import { isOpenToReaders, type Place } from "./place.ts"
+
+/** What was found, for each connection and for the server as a whole. Rejects with a RestError. */
+export async function checkDelivery(
+  client: Client,
+  targets: readonly Target[],
+  place: Place,
+  policy: Policy,
+): Promise<readonly Finding[]> {
+  const found = await lookUp(
+    client,
+    targets.map(({ slot }) => slot),
+  )
+  await probeWriting(client)
+  const problems = targets.flatMap(({ slot, registry, name }): readonly Finding[] => {
+    const refusal = refusalOf(slot, registry, found.get(slot), policy)
+    return refusal ? [problem(name, refusal)] : []
+  })
+  const open: readonly Finding[] = isOpenToReaders(place) ? [openToReaders(place)] : []
+  if (problems.length > 0) return [...problems, ...open]
+  const count = `${targets.length} ${targets.length === 1 ? "connection" : "connections"}`
+  const message = `Airflow ${client.version} lets us in: ${count} can be written`
+  return [{ level: "ok", subject: place.root, message }, ...open]
+}
+
+// Permission is asked for before the connection is looked for (both APIs) and before the body is read (v2).
+async function probeWriting({ call }: Client): Promise<void> {
+  const nobody = "ecrelay.check.no-such-connection"
+  const body = { connection_id: nobody, conn_type: "docker" }
+  await call({ method: "PATCH", path: `connections/${nobody}?update_mask=none`, body })
+  await call({ method: "POST", path: "connections", body: {} })
+}
+
+function problem(subject: string, { message, hint }: Refusal): Finding {
+  return { level: "error", subject, message, ...(hint ? { fix: hint } : {}) }
+}
+
+function openToReaders({ root }: Place): Finding {
+  return {
+    level: "warning",
+    subject: root,
+    message: "passwords travel there in the clear",
+    fix: "name an https:// address, unless nobody else is on the way",
+  }
+}

@@ -1,0 +1,126 @@
+// A client of one Airflow for one delivery: finds out which API the server has, logs in when the first call needs it,
+// and renews the login before it ends and once where it is refused.
+import type { SinkDeps } from "../../src/sink.ts"
+import { RestError } from "./error.ts"
+import { type Authorization, type LoginDeps, logIn, readyHeader } from "./login.ts"
+import type { Api, Place } from "./place.ts"
+import { type Answer, type Call, createSend, type Send } from "./transport.ts"
+
+/** What speaks to Airflow as us. */
+export type Client = {
+  readonly api: Api
+  /** What Airflow calls its own version. */
+  readonly version: string
+  /** Sends a call to the API: `path` is relative to `api/v2/`. An answer of 401 or 403 is thrown as a RestError. */
+  call(call: Omit<Call, "authorization">): Promise<Answer>
+}
+
+/** Finds the API and logs in. Rejects with a RestError. */
+export async function openClient(place: Place, deps: SinkDeps, signal: AbortSignal): Promise<Client> {
+  const send = createSend(place.root, deps, signal)
+  const about: LoginDeps = { secret: deps.secret, clock: deps.clock, send }
+  const { api, version } = await detectApi(place, about)
+  const login = keepLogin(() => logIn(place, api, about), deps)
+  // Before any call needs it, so that a refused login is said once and not for every connection.
+  await login.current()
+  return { api, version, call: (call) => callAs(login, send, place, api, call) }
+}
+
+async function detectApi(
+  place: Place,
+  deps: LoginDeps,
+): Promise<{ readonly api: Api; readonly version: string }> {
+  const authorization = await readyHeader(place, deps)
+  const found: string[] = []
+  for (const api of place.apis) {
+    const path = `api/${api}/version`
+    const { status, body } = await deps.send({ method: "GET", path, authorization })
+    const { version } = (body ?? {}) as { readonly version?: unknown }
+    if (status === 200 && typeof version === "string") return { api, version: version.slice(0, 30) }
+    found.push(`${path}: ${status}${body === undefined ? ", no JSON" : ""}`)
+    if (status === 401 || status === 403)
+      throw new RestError(`something in front of Airflow asks for a login of its own (${path}: ${status})`, {
+        code: "gateway",
+        hint: "Airflow tells its version to everybody: give a ready token that the gateway knows, or an address behind it",
+        status,
+      })
+  }
+  throw new RestError(`no Airflow REST API answers here (${found.join("; ")})`, {
+    code: "not-airflow",
+    hint: "url is the address under which people open Airflow, with its base path and without /home; a login page in front answers for every path",
+  })
+}
+
+type Login = ReturnType<typeof keepLogin>
+
+/** Shares one login among all calls of a delivery. */
+function keepLogin(logIn: () => Promise<Authorization>, { clock }: Pick<SinkDeps, "clock">) {
+  let held: Promise<Authorization> | undefined
+  // A login that is refused although it is new will not be accepted at the next attempt.
+  let proven = true
+  async function replace(old: Authorization): Promise<Authorization> {
+    if ((await held) === old) held = logIn()
+    return held as Promise<Authorization>
+  }
+  return {
+    async current(): Promise<Authorization> {
+      held ??= logIn()
+      const now = await held
+      return now.renewAt !== undefined && clock.uptime() >= now.renewAt ? replace(now) : now
+    },
+    accepted: () => {
+      proven = true
+    },
+    /** Another login for one that was refused, undefined where there is none. */
+    async instead(refused: Authorization): Promise<Authorization | undefined> {
+      if ((await held) === refused) {
+        if (!proven) return undefined
+        proven = false
+      }
+      const other = await replace(refused)
+      return other.header === refused.header ? undefined : other
+    },
+  }
+}
+
+async function callAs(
+  login: Login,
+  send: Send,
+  place: Place,
+  api: Api,
+  call: Omit<Call, "authorization">,
+): Promise<Answer> {
+  const attempt = async ({ header }: Authorization) => {
+    const answer = await send({ ...call, path: `api/${api}/${call.path}`, authorization: header })
+    if (!isRefusal(answer)) login.accepted()
+    return answer
+  }
+  const used = await login.current()
+  const first = await attempt(used)
+  // 403 is also what Airflow 3 says to a token that it cannot read, and Airflow 2 to a wrong password.
+  const other = isRefusal(first) ? await login.instead(used) : undefined
+  const answer = other ? await attempt(other) : first
+  if (isRefusal(answer)) throw accessRefused(answer, place, api)
+  return answer
+}
+
+function isRefusal({ status }: Answer): boolean {
+  return status === 401 || status === 403
+}
+
+const ROLE = "the user needs role Op or Admin, or one that may read, create and edit connections"
+
+function accessRefused({ status }: Answer, { way }: Place, api: Api): RestError {
+  const ready = way.kind === "token"
+  const hints = {
+    v1: ready
+      ? `see that the token is good and that [api] auth_backends of airflow.cfg holds the backend that knows it; ${ROLE}`
+      : `check username and password; Airflow 2 looks at them only where [api] auth_backends of airflow.cfg holds airflow.api.auth.backend.basic_auth; ${ROLE}`,
+    v2: ready ? `see that the token is this Airflow's and has not expired; ${ROLE}` : ROLE,
+  }
+  return new RestError(`Airflow refused access (${status})`, {
+    code: "access-refused",
+    hint: hints[api],
+    status,
+  })
+}

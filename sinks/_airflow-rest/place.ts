@@ -1,0 +1,105 @@
+// Where Airflow's web server is and who we are to it, as the options say it. What can be seen to be wrong without any
+// I/O is a ConfigError; secrets stay references until a delivery asks for them.
+import { ConfigError, type DeliveryError } from "../../src/errors.ts"
+import type { SinkDeps } from "../../src/sink.ts"
+import { RestError } from "./error.ts"
+
+/** Airflow's two REST APIs: that of Airflow 2 and that of Airflow 3. */
+export type Api = "v1" | "v2"
+
+// What is given for each way to be let in: options, and fields of what Airflow is told.
+const WAYS = {
+  token: ["token"],
+  password: ["username", "password"],
+  client: ["client_id", "client_secret"],
+  assertion: ["assertion"],
+} as const
+
+/** The options that say where Airflow is and who asks. */
+export type PlaceOptions = {
+  readonly url: string
+  readonly api: Api | "auto"
+} & { readonly [Key in (typeof WAYS)[keyof typeof WAYS][number]]?: string | undefined }
+
+/** A web server, and how we get in. */
+export type Place = {
+  /** The address without a slash at its end; it is also the place's name in targets. */
+  readonly root: string
+  readonly apis: readonly Api[]
+  readonly way: Way
+}
+
+/** What we show to be let in. `fields` are texts by option, each of which may be a reference to a secret. */
+export type Way = { readonly kind: keyof typeof WAYS; readonly fields: Readonly<Record<string, string>> }
+
+/** The place that the options name. Throws a ConfigError. */
+export function parsePlace(options: PlaceOptions): Place {
+  const { api } = options
+  const way = wayOf(options)
+  if (api === "v1" && way.kind !== "token" && way.kind !== "password")
+    throw refused("api", "Airflow 2 knows username and password, or a token")
+  return { root: rootOf(options.url), apis: api === "auto" ? ["v2", "v1"] : [api], way }
+}
+
+// No message quotes the URL: somebody may have put a password into it.
+function rootOf(text: string): string {
+  const url = URL.canParse(text) ? new URL(text) : undefined
+  if (!url || !/^https?:$/.test(url.protocol))
+    throw refused("url", "must be a URL that starts with https:// or http://")
+  if (url.username || url.password)
+    throw refused("url", "must hold no user name and password: give them with username and password")
+  if (url.search || url.hash) throw refused("url", "must end with the path: no ? and no #")
+  const path = url.pathname.replace(/\/+$/, "")
+  if (/\/api\/v\d+$/.test(path))
+    throw refused("url", "is the address under which people open Airflow, without /api/…")
+  return `${url.origin}${path}`
+}
+
+function wayOf(options: PlaceOptions): Way {
+  const kinds = ["token", "password", "client", "assertion"] as const
+  const [kind, another] = kinds.filter((kind) => WAYS[kind].some((key) => options[key] !== undefined))
+  if (!kind)
+    throw refused(
+      "username",
+      "say who asks: username and password, or token, or Keycloak's client_id or assertion",
+    )
+  const [first] = WAYS[kind]
+  if (another) throw refused(WAYS[another][0], `${first} says already who asks: give one of the two`)
+  const fields = Object.fromEntries(WAYS[kind].map((key) => [key, options[key]]))
+  const missing = WAYS[kind].find((key) => fields[key] === undefined)
+  if (missing) throw refused(missing, `is required: ${WAYS[kind].join(" and ")} belong together`)
+  return { kind, fields: fields as Way["fields"] }
+}
+
+function refused(path: string, message: string): ConfigError {
+  return new ConfigError([{ path, message }])
+}
+
+/** What the fields of a way say or refer to, now. Rejects with a RestError. */
+export async function loadFields({ fields }: Way, deps: Pick<SinkDeps, "secret">) {
+  const loaded = Object.entries(fields).map(async ([option, text]) => [
+    option,
+    await loadField(option, text, deps),
+  ])
+  return Object.fromEntries(await Promise.all(loaded)) as Way["fields"]
+}
+
+async function loadField(option: string, text: string, deps: Pick<SinkDeps, "secret">): Promise<string> {
+  try {
+    return (await deps.secret(text)).reveal()
+  } catch (cause) {
+    // Says what is missing, never what was found; only here it is known for which option.
+    const { message, hint } = cause as Partial<DeliveryError>
+    throw new RestError(`${option}: ${message}`, {
+      code: "reference-unresolved",
+      hint: hint ?? `see that ${option} names what is there`,
+      cause,
+    })
+  }
+}
+
+/** Whether what we send could be read on its way. */
+export function isOpenToReaders({ root }: Place): boolean {
+  const { protocol, hostname } = new URL(root)
+  return protocol === "http:" && !/^(localhost|127(\.\d+){3}|\[::1\]|.*\.localhost)$/.test(hostname)
+}

@@ -1,0 +1,63 @@
+// What `check` finds in Parameter Store: whether it answers, what may be read, what is ours, and what is nearly full.
+// That a write is allowed only a write can tell.
+import { DeliveryError } from "../../src/errors.ts"
+import type { Finding, Target } from "../../src/sink.ts"
+import { asDeliveryError, CallError, isDenied, PARALLEL } from "../_aws/call.ts"
+import { inParallel } from "../_parallel.ts"
+import { notOurs, type Policy, plaintextWarning } from "./delivery.ts"
+import { type Context, contextOf } from "./failure.ts"
+import { grouped, sizeLimit } from "./size.ts"
+import type { Look, Parameter, Store } from "./store.ts"
+
+/** Looks at every parameter without changing one. Rejects only where the signal is aborted. */
+export async function checkDelivery(
+  targets: readonly Target[],
+  store: Store,
+  policy: Policy,
+  context: Context,
+  signal: AbortSignal,
+): Promise<readonly Finding[]> {
+  const looks = await store.look(targets.map(({ slot }) => slot))
+  return inParallel(PARALLEL, targets, async (target): Promise<Finding> => {
+    try {
+      return await checkOne(target, looks.get(target.slot) ?? "missing", store, policy)
+    } catch (error) {
+      signal.throwIfAborted()
+      const { message, hint = "" } = asFailure(error, target, context)
+      return { level: "error", subject: target.name, message, fix: hint }
+    }
+  })
+}
+
+async function checkOne(target: Target, look: Look, store: Store, policy: Policy): Promise<Finding> {
+  const subject = target.name
+  if (look === "missing") return { level: "ok", subject, message: "is not there yet and will be made" }
+  if (look instanceof CallError) {
+    if (!policy.adopt || !isDenied(look)) throw look
+    const message = "may not be read, so that every delivery writes it"
+    return { level: "warning", subject, message, fix: "allow ssm:GetParameters on it" }
+  }
+  if (!policy.adopt && !(await store.isOurs(target.slot))) throw notOurs(look, target)
+  const warning = plaintextWarning(look, target, policy)
+  if (warning) return { level: "warning", subject, message: warning }
+  return (
+    fullness(look, target, policy) ?? { level: "ok", subject, message: "can be read, and is ours to write" }
+  )
+}
+
+// A token is not always as long as the one before.
+const NEARLY_FULL = 0.95
+
+function fullness({ value }: Parameter, { name: subject }: Target, policy: Policy): Finding | undefined {
+  const { limit, wayOut } = sizeLimit(policy)
+  const size = Buffer.byteLength(value)
+  if (size <= limit * NEARLY_FULL) return undefined
+  const message = `holds ${grouped(size)} of the ${grouped(limit)} characters that fit; a longer token would be refused`
+  return { level: "warning", subject, message, fix: wayOut }
+}
+
+function asFailure(error: unknown, { name }: Target, context: Context): DeliveryError {
+  if (error instanceof CallError) return asDeliveryError(error, contextOf(name, context))
+  if (error instanceof DeliveryError) return error
+  throw error
+}

@@ -1,0 +1,158 @@
+// What becomes of each parameter: left alone, made, given a new value, or refused because it is somebody else's. Every
+// parameter is dealt with on its own; one that fails holds up no other.
+import { outlives } from "../../src/credential.ts"
+import { DeliveryError } from "../../src/errors.ts"
+import type { Delivery, DeliveryResult, Target } from "../../src/sink.ts"
+import { asDeliveryError, CallError, isDenied, PARALLEL } from "../_aws/call.ts"
+import { formatLogin, readLogin } from "../_aws/login-format.ts"
+import { inParallel } from "../_parallel.ts"
+import { type Context, contextOf } from "./failure.ts"
+import { requireFit, type Sizing } from "./size.ts"
+import { type Look, type Parameter, type Store, TAG, type Writing } from "./store.ts"
+
+/** How parameters are written. */
+export type Policy = Sizing & {
+  readonly kmsKey: string | undefined
+  /** Whether a parameter that we did not make may be taken over. */
+  readonly adopt: boolean
+  /** Milliseconds since 1970. */
+  readonly now: number
+}
+
+/** Delivers into an open store; the results in order. Rejects only where the signal is aborted. */
+export async function deliverLogins(
+  deliveries: readonly Delivery[],
+  store: Store,
+  policy: Policy,
+  context: Context,
+  signal: AbortSignal,
+): Promise<readonly DeliveryResult[]> {
+  const looks = await store.look([...new Set(deliveries.map(({ target }) => target.slot))])
+  return inParallel(PARALLEL, deliveries, async (delivery): Promise<DeliveryResult> => {
+    const look = looks.get(delivery.target.slot) ?? "missing"
+    try {
+      return await deliverOne(delivery, look, store, policy, context)
+    } catch (error) {
+      signal.throwIfAborted()
+      return { outcome: "failed", error: failureOf(error, delivery, context) }
+    }
+  })
+}
+
+function failureOf(error: unknown, { target, credential }: Delivery, context: Context): DeliveryError {
+  if (error instanceof DeliveryError) return error
+  if (!(error instanceof CallError)) throw error
+  return asDeliveryError(error, { ...contextOf(target.name, context), credential })
+}
+
+async function deliverOne(
+  { target, credential }: Delivery,
+  look: Look,
+  store: Store,
+  policy: Policy,
+  context: Context,
+): Promise<DeliveryResult> {
+  const value = formatLogin(policy.format, credential)
+  requireFit(value, target.name, policy)
+  const { kmsKey, tier } = policy
+  const writing: Writing = { name: target.slot, value, kmsKey, tier }
+  const delivered = { outcome: "delivered", expiresAt: credential.expiresAt } as const
+  if (look === "missing") {
+    const beaten = await make(writing, store, policy)
+    if (!beaten) return delivered
+    const now = (await store.look([target.slot])).get(target.slot) ?? beaten
+    if (now === "missing") throw beaten
+    return deliverOne({ target, credential }, now, store, policy, context)
+  }
+  if (look instanceof CallError) {
+    // With adopt=true the permission to write is enough: then nothing is compared.
+    if (!policy.adopt || !isDenied(look)) throw look
+    await writeBlindly(writing, store)
+    return delivered
+  }
+  if (look.value === value) return { ...delivered, outcome: "unchanged" }
+  const held = readLogin(policy.format, look.value, target.registry.host)
+  if (!held.differs && outlives(held.expiresAt, credential, policy.now))
+    return { outcome: "unchanged", expiresAt: held.expiresAt }
+  if (!policy.adopt && !(await store.isOurs(target.slot))) throw notOurs(look, target)
+  const warning = plaintextWarning(look, target, policy)
+  await replace({ ...writing, type: look.type }, store)
+  return { ...delivered, ...(warning ? { warning } : {}) }
+}
+
+/** Makes a parameter; returns the error where somebody else made it meanwhile. */
+async function make(writing: Writing, store: Store, { adopt }: Policy): Promise<CallError | undefined> {
+  const secure = { ...writing, type: "SecureString" } as const
+  try {
+    await store.create(secure, true)
+  } catch (error) {
+    if (isNamed(error, "ParameterAlreadyExists")) return error
+    if (!adopt || !isDenied(error)) throw error
+    // It may be the tag alone that we may not set.
+    await store.create(secure, false)
+  }
+  return undefined
+}
+
+async function writeBlindly(writing: Writing, store: Store): Promise<void> {
+  try {
+    await store.create({ ...writing, type: "SecureString" }, false)
+  } catch (error) {
+    if (!isNamed(error, "ParameterAlreadyExists")) throw error
+    await replace(writing, store)
+  }
+}
+
+/** Overwrites a parameter, which stays advanced where it is. */
+async function replace(writing: Writing, store: Store): Promise<void> {
+  try {
+    await store.overwrite(writing)
+  } catch (error) {
+    const mayBeDowngrade = writing.tier === undefined || writing.tier === "Standard"
+    if (!mayBeDowngrade || !isNamed(error, "ValidationException")) throw error
+    // AWS has no name for a refused downgrade. Intelligent-Tiering never makes an advanced parameter a standard one,
+    // nor, for a value of this size, a standard one advanced.
+    await store.overwrite({ ...writing, tier: "Intelligent-Tiering" })
+  }
+}
+
+function isNamed(error: unknown, name: string): error is CallError {
+  return error instanceof CallError && error.errorName === name
+}
+
+/** Says what a parameter is that we did not make, by anything but its value. */
+export function notOurs({ type, version, changedAt }: Parameter, { name: target }: Target): DeliveryError {
+  const changed =
+    changedAt === undefined ? "" : `, last changed on ${new Date(changedAt).toISOString().slice(0, 10)}`
+  return new DeliveryError(
+    `${target}: was not made by ecrelay: it is a ${type} of version ${version}${changed}, without the tag ${TAG.Key}`,
+    {
+      sink: "aws-ssm",
+      target,
+      code: "not-ours",
+      hint: `choose another name; or give it the tag ${TAG.Key}=${TAG.Value}, or take it over with adopt=true`,
+      retryable: false,
+    },
+  )
+}
+
+/**
+ * What to say where a parameter that is taken over does not encrypt, undefined where it does: its type stays, since
+ * readers may rely on it. Throws a DeliveryError where encryption with a key was asked for.
+ */
+export function plaintextWarning(
+  { type }: Parameter,
+  { name: target }: Target,
+  { kmsKey }: Pick<Policy, "kmsKey">,
+): string | undefined {
+  if (type === "SecureString") return undefined
+  const remedy = "delete it, and the next delivery makes it a SecureString"
+  if (kmsKey === undefined) return `it is a ${type}, which AWS does not encrypt; ${remedy}`
+  throw new DeliveryError(`${target}: is a ${type}, which AWS does not encrypt with kms_key`, {
+    sink: "aws-ssm",
+    target,
+    code: "not-encrypted",
+    hint: remedy,
+    retryable: false,
+  })
+}

@@ -1,0 +1,66 @@
+// What Parameter Store's errors mean, by their names, and which permission is missing where it refuses a call.
+import type { SinkDeps } from "../../src/sink.ts"
+import type { CallContext, Meanings } from "../_aws/call.ts"
+
+/** What failures of this sink are put into words with. */
+export type Context = { readonly aws: SinkDeps["aws"] }
+
+/** The same for one target. */
+export function contextOf(target: string, { aws }: Context): CallContext {
+  return { sink: "aws-ssm", target, aws, meanings, permissionHint }
+}
+
+const meanings: Meanings = {
+  ParameterLimitExceeded: {
+    code: "parameter-limit",
+    text: "the account has as many parameters in this region as AWS allows",
+    hint: "delete some, or make this one advanced with tier=Advanced",
+  },
+  ParameterMaxVersionLimitExceeded: {
+    code: "version-limit",
+    text: "its oldest version carries a label, so AWS cannot drop it for a new one",
+    hint: "move the label to a newer version, or remove it",
+  },
+  InvalidKeyId: {
+    code: "kms-key",
+    text: "its KMS key cannot be used",
+    hint: "kms_key is the id, ARN or alias/… of a symmetric, enabled key in the parameter's region; a parameter whose old key is gone must be deleted",
+  },
+  ParameterPatternMismatchException: {
+    code: "allowed-pattern",
+    text: "its AllowedPattern does not let the login in",
+    hint: "choose another name or format, or delete the parameter, which then is made anew",
+  },
+  HierarchyTypeMismatchException: {
+    code: "parameter-type",
+    text: "it is of another type, which AWS does not change",
+    hint: "delete it, and the next delivery makes it a SecureString",
+  },
+  ParameterAlreadyExists: {
+    code: "conflict",
+    text: "somebody else made it at the same moment",
+    hint: "the next attempt sees what it is",
+    retryable: true,
+  },
+  TooManyUpdates: {
+    code: "throttled",
+    text: "it is being updated by somebody else too",
+    hint: "it passes by itself",
+    retryable: true,
+  },
+  ValidationException: {
+    code: "invalid",
+    text: "AWS does not take it",
+    hint: "the words in brackets are AWS's own; `ecrelay sinks aws-ssm` lists what can be set",
+  },
+}
+
+const KEY = "on a kms_key of your own"
+
+function permissionHint(action: string): string {
+  if (action === "ssm:GetParameters")
+    return `allow ssm:GetParameters on the parameter and kms:Decrypt ${KEY}; with adopt=true ssm:PutParameter alone is enough`
+  if (action === "ssm:ListTagsForResource")
+    return "allow ssm:ListTagsForResource on the parameter; with adopt=true it is not needed"
+  return `allow ssm:PutParameter and, to make it, ssm:AddTagsToResource on the parameter, and ${KEY} kms:Encrypt (advanced: kms:GenerateDataKey and kms:Decrypt)`
+}

@@ -1,0 +1,42 @@
+// How much a parameter holds, found before AWS is asked. In bytes: what KMS encrypts at once sets the standard limit.
+import { DeliveryError } from "../../src/errors.ts"
+import type { LoginFormat } from "../_aws/login-format.ts"
+
+/** The sizes of parameter that AWS has; Intelligent-Tiering chooses by the value. */
+export const TIERS = ["Standard", "Advanced", "Intelligent-Tiering"] as const
+
+/** One of the tiers. */
+export type Tier = (typeof TIERS)[number]
+
+/** What the size depends on; without a tier AWS may take a standard parameter. */
+export type Sizing = { readonly tier: Tier | undefined; readonly format: LoginFormat }
+
+/** Bytes that fit, and what to do about more. */
+export function sizeLimit({ tier, format }: Sizing): { readonly limit: number; readonly wayOut: string } {
+  const isStandard = tier === undefined || tier === "Standard"
+  const bigger =
+    "tier=Intelligent-Tiering or tier=Advanced holds 8,192 characters, at AWS's price for advanced ones"
+  const shorter = "format=password stores the password alone"
+  const waysOut = [isStandard ? [bigger] : [], format === "password" ? [] : [shorter]].flat()
+  return {
+    limit: isStandard ? 4096 : 8192,
+    wayOut: waysOut.join("; ") || "no parameter can hold it; use another kind of sink",
+  }
+}
+
+/** Throws a DeliveryError for a value that AWS would refuse. */
+export function requireFit(value: string, target: string, sizing: Sizing): void {
+  const { limit, wayOut } = sizeLimit(sizing)
+  const size = Buffer.byteLength(value)
+  if (size <= limit) return
+  const kind = limit === 4096 ? "a standard" : "an advanced"
+  throw new DeliveryError(
+    `${target}: the login is ${grouped(size)} characters long, and ${kind} parameter holds ${grouped(limit)}`,
+    { sink: "aws-ssm", target, code: "too-long", hint: wayOut, retryable: false },
+  )
+}
+
+/** A count as people write it: `4,096`. */
+export function grouped(count: number): string {
+  return count.toLocaleString("en-GB")
+}

@@ -1,0 +1,132 @@
+// Airflow's REST API: a docker connection for each registry, for Airflow 2 (v1) and 3 (v2). REST never shows a
+// password, so what a connection holds cannot be read and every delivery writes; connections that are not ECR logins
+// are not ours.
+import * as v from "valibot"
+import { ConfigError, DeliveryError } from "../src/errors.ts"
+import { ownRegistry, type Registry } from "../src/registry.ts"
+import {
+  type DeliveryResult,
+  defineSink,
+  type Finding,
+  fillTemplate,
+  flagOption,
+  listOption,
+  type SinkDeps,
+  secretOption,
+  templateProblem,
+  textOption,
+} from "../src/sink.ts"
+import { failureOf } from "./_airflow/failure.ts"
+import { checkDelivery } from "./_airflow-rest/check.ts"
+import { type Client, openClient } from "./_airflow-rest/client.ts"
+import { deliverOverRest, type Refusal } from "./_airflow-rest/delivery.ts"
+import { RestError } from "./_airflow-rest/error.ts"
+import { type Place, parsePlace } from "./_airflow-rest/place.ts"
+
+const type = "airflow-rest"
+
+export default defineSink({
+  type,
+  summary: "connections over the REST API of Airflow 2 or 3; cannot be read: always due",
+  permissions: [
+    "role Op or Admin, or one that may read, create and edit connections",
+    "Airflow 2 with username and password: basic_auth among [api] auth_backends",
+  ],
+  options: v.strictObject({
+    url: textOption("Where people open Airflow, base path included: https://airflow.example.com/base"),
+    conn_id: listOption(
+      "Airflow connection id; {account}, {region} and {host} stand for the registry's (repeatable)",
+    ),
+    username: v.optional(textOption("Airflow user, or a reference to the name")),
+    password: v.optional(secretOption("The user's password, or a reference to it")),
+    token: v.optional(secretOption("Ready bearer token, or a reference to it, instead of user and password")),
+    client_id: v.optional(textOption("Keycloak auth manager: the client's id, instead of a user")),
+    client_secret: v.optional(
+      secretOption("Keycloak auth manager: the client's secret, or a reference to it"),
+    ),
+    assertion: v.optional(
+      secretOption(
+        "Keycloak auth manager: a JWT that Keycloak gave, or a reference to it, instead of a user",
+      ),
+    ),
+    api: v.optional(
+      v.pipe(
+        v.picklist(["auto", "v1", "v2"]),
+        v.description(
+          "Which API: v1 is Airflow 2's, v2 is Airflow 3's, auto asks the server (default: auto)",
+        ),
+      ),
+      "auto",
+    ),
+    adopt: v.optional(flagOption("Overwrite connections that hold something other than an ECR login"), false),
+  }),
+  create(options, deps) {
+    const place = parsePlace(options)
+    for (const template of options.conn_id) requireConnId(template, SAMPLE_REGISTRY)
+    return {
+      type,
+      targets: (registry) =>
+        options.conn_id.map((template) => {
+          const slot = requireConnId(template, registry)
+          return { registry, slot, name: `${place.root} ${slot}` }
+        }),
+      deliver: (deliveries, signal) =>
+        visit(place, deps, signal, async (client) => {
+          const wanted = deliveries.map(({ target, credential }) => ({ connId: target.slot, credential }))
+          const refusals = await deliverOverRest(client, wanted, options)
+          return deliveries.map(({ target, credential }, i): DeliveryResult => {
+            const refusal = refusals[i]
+            if (refusal) return { outcome: "failed", error: asDeliveryError(refusal, target.name) }
+            return { outcome: "delivered", expiresAt: credential.expiresAt }
+          })
+        }),
+      check: async (targets, signal): Promise<readonly Finding[]> => {
+        try {
+          return await visit(place, deps, signal, (client) => checkDelivery(client, targets, place, options))
+        } catch (error) {
+          if (!(error instanceof DeliveryError)) throw error
+          const { message, hint = "" } = error
+          return [{ level: "error", subject: place.root, message, fix: hint }]
+        }
+      },
+    }
+  },
+})
+
+async function visit<T>(
+  place: Place,
+  deps: SinkDeps,
+  signal: AbortSignal,
+  work: (client: Client) => Promise<T>,
+): Promise<T> {
+  signal.throwIfAborted()
+  try {
+    return await work(await openClient(place, deps, signal))
+  } catch (error) {
+    throw error instanceof RestError ? asDeliveryError(error, place.root) : error
+  }
+}
+
+function asDeliveryError(refusal: Refusal, target: string): DeliveryError {
+  if (!(refusal instanceof RestError)) return failureOf(refusal, { sink: type, target })
+  const { message, code, hint, retryable, cause } = refusal
+  return new DeliveryError(`${target}: ${message}`, { sink: type, target, code, hint, retryable, cause })
+}
+
+const SAMPLE_REGISTRY = ownRegistry("123456789012", "us-gov-east-1")
+
+function requireConnId(template: string, registry: Registry): string {
+  const connId = fillTemplate(template, registry)
+  const problem = templateProblem(template) ?? connIdProblem(connId)
+  if (problem) throw new ConfigError([{ path: "conn_id", message: `${template}: ${problem}` }])
+  return connId
+}
+
+// REST is stricter than Airflow itself; its \w is Python's, letters and digits of every script. A dot alone would be a
+// folder in the address.
+function connIdProblem(connId: string): string | undefined {
+  if ([...connId].length > 200) return "is longer than the 200 characters that Airflow's REST API takes"
+  if (!/^[\p{L}\p{N}_.-]+$/u.test(connId) || /^\.{1,2}$/.test(connId))
+    return "Airflow's REST API takes letters, digits and _ . - only"
+  return undefined
+}

@@ -1,0 +1,119 @@
+// AWS Systems Manager Parameter Store: a SecureString parameter for each registry, in the form that its readers want.
+// What we make carries our tag; what does not is somebody else's. An unchanged value is not written again, since AWS
+// keeps a hundred versions and takes few writes a second.
+import * as v from "valibot"
+import { DeliveryError } from "../src/errors.ts"
+import { defineSink, flagOption, type Held, listOption, type SinkDeps, textOption } from "../src/sink.ts"
+import { asDeliveryError, CallError, call, pacing } from "./_aws/call.ts"
+import { identityOf, identityOptions, placeName } from "./_aws/identity.ts"
+import { LOGIN_FORMATS, readLogin } from "./_aws/login-format.ts"
+import { slotNaming } from "./_aws/slot-name.ts"
+import { checkDelivery } from "./_aws-ssm/check.ts"
+import { deliverLogins } from "./_aws-ssm/delivery.ts"
+import { contextOf } from "./_aws-ssm/failure.ts"
+import { parameterNameProblem } from "./_aws-ssm/parameter-name.ts"
+import { TIERS } from "./_aws-ssm/size.ts"
+import { openStore, type Store } from "./_aws-ssm/store.ts"
+
+const type = "aws-ssm"
+
+export default defineSink({
+  type,
+  summary:
+    "AWS Systems Manager Parameter Store: for Airflow's backend, or as docker config, password or JSON",
+  permissions: [
+    "ssm:GetParameters, ssm:PutParameter, ssm:AddTagsToResource, ssm:ListTagsForResource on the parameters",
+    "kms_key: kms:Encrypt and kms:Decrypt on the key; for an advanced parameter kms:GenerateDataKey too",
+    "adopt=true: ssm:PutParameter is enough; every delivery then writes, unless ssm:GetParameters is there",
+  ],
+  options: v.strictObject({
+    name: v.optional(
+      textOption(
+        "Name of the parameter; {account}, {region} and {host} stand for the registry's (default with an airflow format: /airflow/connections/{conn_id})",
+      ),
+    ),
+    format: v.optional(
+      v.pipe(
+        v.picklist(LOGIN_FORMATS),
+        v.description(
+          "airflow: as Airflow's backend reads it (airflow-uri: the same as a URI); docker-config: a whole config.json; password: nothing else; json: host, username, password, expiresAt",
+        ),
+      ),
+      "airflow",
+    ),
+    conn_id: v.optional(listOption("Airflow connection id, in place of {conn_id} in the name (repeatable)")),
+    ...identityOptions,
+    kms_key: v.optional(
+      textOption(
+        "Id, ARN or alias/… of the KMS key to encrypt with; without it AWS takes the account's key aws/ssm, also for a parameter that had another one",
+      ),
+    ),
+    tier: v.optional(
+      v.pipe(
+        v.picklist(TIERS),
+        v.description(
+          "Standard: up to 4,096 characters; Advanced: up to 8,192, at a price; Intelligent-Tiering: advanced where needed. Without it the account's default counts, and no more than 4,096 are written; what is advanced stays so",
+        ),
+      ),
+    ),
+    adopt: v.optional(flagOption("Overwrite a parameter that ecrelay did not make"), false),
+  }),
+  create({ name, format, conn_id, kms_key, tier, adopt, ...identity }, deps) {
+    const airflowName = "/airflow/connections/{conn_id}"
+    const naming = { name, format, conn_id, airflowName, problemOf: parameterNameProblem }
+    const namesFor = slotNaming(naming)
+    const place = placeName(identity, deps.env)
+    const who = identityOf(identity)
+    const policy = () => ({ format, kmsKey: kms_key, tier, adopt, now: deps.clock.now() })
+    return {
+      type,
+      targets: (registry) =>
+        namesFor(registry).map((slot) => ({ registry, slot, name: `${place} parameter ${slot}` })),
+      deliver: (deliveries, signal) =>
+        visit(who, deps, place, signal, (store) => deliverLogins(deliveries, store, policy(), deps, signal)),
+      read: (targets, signal) =>
+        visit(who, deps, place, signal, async (store) => {
+          const looks = await store.look(targets.map(({ slot }) => slot))
+          return targets.map(({ slot, name: target, registry }): Held => {
+            const look = looks.get(slot) ?? "missing"
+            if (look === "missing") return { state: "missing" }
+            if (look instanceof CallError)
+              return { state: "unreadable", error: asDeliveryError(look, contextOf(target, deps)) }
+            return { state: "held", ...readLogin(format, look.value, registry.host) }
+          })
+        }),
+      check: async (targets, signal) => {
+        try {
+          return await visit(who, deps, place, signal, (store) =>
+            checkDelivery(targets, store, policy(), deps, signal),
+          )
+        } catch (error) {
+          if (!(error instanceof DeliveryError)) throw error
+          const { message, hint } = error
+          return [{ level: "error", subject: place, message, ...(hint ? { fix: hint } : {}) }]
+        }
+      },
+    }
+  },
+})
+
+/** Opens the store as whoever delivers now. What keeps us from asking at all becomes a DeliveryError of the place. */
+async function visit<T>(
+  who: Parameters<SinkDeps["aws"]["clientConfig"]>[1],
+  deps: SinkDeps,
+  place: string,
+  signal: AbortSignal,
+  work: (store: Store) => Promise<T>,
+): Promise<T> {
+  signal.throwIfAborted()
+  try {
+    const config = await call("sts:AssumeRole", () => deps.aws.clientConfig("ssm", who, signal))
+    return await work(await openStore(pacing(config, deps.env), signal))
+  } catch (error) {
+    signal.throwIfAborted()
+    if (!(error instanceof CallError)) throw error
+    const permissionHint = () =>
+      "allow sts:AssumeRole on each role for whoever assumes it, and let the role trust them; external_id is the one that the role asks for"
+    throw asDeliveryError(error, { ...contextOf(place, deps), meanings: {}, permissionHint })
+  }
+}
