@@ -6,17 +6,21 @@ import { dirname, join, resolve } from "node:path"
 import * as v from "valibot"
 import { type Credential, outlives } from "../src/credential.ts"
 import { ConfigError, DeliveryError } from "../src/errors.ts"
+import type { Registry } from "../src/registry.ts"
 import {
   type Delivery,
   type DeliveryResult,
   defineSink,
   type Finding,
+  fillTemplate,
   flagOption,
   type Held,
   type SinkDeps,
   type Target,
+  templateProblem,
   textOption,
 } from "../src/sink.ts"
+import { byFile } from "./_by-file.ts"
 import {
   type DockerConfig,
   hidingHelper,
@@ -33,7 +37,7 @@ const TYPE = "docker-config"
 const options = v.strictObject({
   path: v.optional(
     textOption(
-      "file, or folder of a config.json; by default $DOCKER_CONFIG, else ~/.docker. A name without .json is a folder",
+      "file, or folder of a config.json; by default $DOCKER_CONFIG, else ~/.docker. A name without .json is a folder; {account}, {region} and {host} stand for the registry's",
     ),
   ),
   in_place: v.optional(
@@ -58,17 +62,46 @@ export default defineSink({
   permissions: ["read and write the file and its folder"],
   options,
   create: ({ path, in_place, shadowed }, deps) => {
-    const place: FilePlace = { sink: TYPE, path: configPath(path, deps), inPlace: in_place, deps }
-    const ways = { place, allowShadowed: shadowed === "allow" }
+    const template = configPath(path, deps)
+    const problem = templateProblem(template)
+    if (problem) throw new ConfigError([{ path: "path", message: problem }])
+    const allowShadowed = shadowed === "allow"
+    const waysFor = (registry: Registry): Ways => {
+      const place = { sink: TYPE, path: fillTemplate(template, registry), inPlace: in_place, deps }
+      return { place, allowShadowed }
+    }
+    const pathOf = ({ registry }: Target) => waysFor(registry).place.path
     return {
       type: TYPE,
-      targets: (registry) => [
-        { registry, slot: registry.host, name: `${place.path} auths["${registry.host}"]` },
-      ],
-      deliver: (deliveries, signal) => deliver(deliveries, ways, signal),
-      read: (targets, signal) => read(targets, ways, signal),
-      check: (targets, signal) => check(targets, ways, signal),
-      folders: async () => [dirname(place.path)],
+      targets: (registry) => {
+        const { place } = waysFor(registry)
+        return [{ registry, slot: registry.host, name: `${place.path} auths["${registry.host}"]` }]
+      },
+      deliver: (deliveries, signal) =>
+        byFile(
+          deliveries,
+          ({ target }) => pathOf(target),
+          async (ofFile, first) => {
+            try {
+              return await deliver(ofFile, waysFor(first.target.registry), signal)
+            } catch (error) {
+              // A file that cannot be written keeps no other from its logins.
+              if (ofFile.length === deliveries.length || !(error instanceof DeliveryError)) throw error
+              return ofFile.map(() => ({ outcome: "failed", error }) as const)
+            }
+          },
+        ),
+      read: (targets, signal) =>
+        byFile(targets, pathOf, (ofFile, first) => read(ofFile, waysFor(first.registry), signal)),
+      check: async (targets, signal) => {
+        const findings: Finding[] = []
+        await byFile(targets, pathOf, async (ofFile, first) => {
+          findings.push(...(await check(ofFile, waysFor(first.registry), signal)))
+          return []
+        })
+        return findings
+      },
+      folders: async () => [dirname(template.replace(/\{.*/s, ""))],
     }
   },
 })

@@ -228,3 +228,37 @@ test("rewrites the file itself where in_place=true says so", async () => {
     outcome: "delivered",
   })
 })
+
+test("path may name a file for each account, region or host; each is written, read and checked on its own", async () => {
+  const folder = dirname(configFile())
+  const sink = sinkFor(join(folder, "{account}/{region}/{host}/config.json"))
+  const credentials = [REGISTRY, ZERO_REGISTRY].map((registry) => ({ ...SHORT, registry }))
+  const deliveries = deliveriesOf(sink, credentials)
+  expect(await sink.deliver(deliveries, calm())).toMatchObject([
+    { outcome: "delivered" },
+    { outcome: "delivered" },
+  ])
+  for (const { account, region, host } of [REGISTRY, ZERO_REGISTRY]) {
+    const { auths } = JSON.parse(readFileSync(join(folder, account, region, host, "config.json"), "utf8"))
+    expect(Object.keys(auths)).toEqual([host])
+  }
+  const targets = deliveries.map(({ target }) => target)
+  expect(await sink.read?.(targets, calm())).toMatchObject([{ state: "held" }, { state: "held" }])
+  expect(await sink.check?.(targets, calm())).toMatchObject([{ level: "ok" }, { level: "ok" }])
+})
+
+test("of several files, one that cannot be written fails alone", async () => {
+  const folder = dirname(configFile())
+  mkdirSync(join(folder, REGISTRY.account))
+  writeFileSync(join(folder, REGISTRY.account, "config.json"), "{broken")
+  const sink = sinkFor(join(folder, "{account}/config.json"))
+  const credentials = [REGISTRY, ZERO_REGISTRY].map((registry) => ({ ...SHORT, registry }))
+  expect(await sink.deliver(deliveriesOf(sink, credentials), calm())).toMatchObject([
+    { outcome: "failed", error: { code: "invalid-config" } },
+    { outcome: "delivered" },
+  ])
+})
+
+test("a place-holder that stands for nothing is refused before any I/O", () => {
+  expect(() => sinkFor("/tmp/{acount}/config.json")).toThrow("{acount} stands for nothing")
+})
