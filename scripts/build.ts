@@ -32,6 +32,7 @@ export async function build(target: Target | undefined, outfile: string): Promis
     splitting: true,
     define: {
       ECRELAY_VERSION: JSON.stringify(await version()),
+      ECRELAY_TYPES: JSON.stringify(await readFile(join(ROOT, "examples/module/ecrelay.d.ts"), "utf8")),
       LIBC: JSON.stringify(target?.endsWith("musl") ? "musl" : "glibc"),
     },
     plugins: [

@@ -149,6 +149,12 @@ export const SETTINGS: readonly Setting[] = [
     commands: ["sinks"],
   },
   {
+    key: "types",
+    flagOnly: true,
+    description: "Print the TypeScript types that a sink of your own names: `sinks module --types`",
+    commands: ["sinks"],
+  },
+  {
     key: "output",
     value: "text|json",
     description: "Form of the result on standard output",

@@ -73,9 +73,13 @@ export function parseSinkTable(table: Readonly<Record<string, unknown>>, origin:
   }
 }
 
-/** The options of a spec that are secret or may hold a secret. */
-export async function secretKeysOf(spec: SinkSpec, kinds: SinkKinds): Promise<readonly string[]> {
-  const kind = await kinds[spec.type]?.()
+/** The options of a spec that are secret or may hold a secret. Throws a ConfigError. */
+export async function secretKeysOf(
+  spec: SinkSpec,
+  kinds: SinkKinds,
+  world: Pick<SinkDeps, "uid">,
+): Promise<readonly string[]> {
+  const kind = await kinds[spec.type]?.().then((listed) => actualKind(listed, spec, world))
   const entries = Object.entries((kind?.options.entries ?? {}) as Record<string, v.GenericSchema>)
   return entries.filter(([, schema]) => isSecretOption(schema)).map(([key]) => key)
 }
@@ -101,18 +105,26 @@ export async function createSink(
     const message = `unknown sink ${JSON.stringify(spec.type)}${nearest ? `; did you mean ${nearest}?` : ""} (sinks: ${Object.keys(kinds).join(", ")})`
     throw new ConfigError([{ path: spec.origin, message }])
   }
-  const kind = await load()
+  const kind = await actualKind(await load(), spec, world)
   const options = { ...airflowDefaults(kind, spec, airflow), ...spec.options }
   const parsed = v.safeParse(kind.options, options, OUR_WORDS)
   if (!parsed.success)
     throw new ConfigError(asConfigIssues(parsed.issues, spec.origin, Object.keys(kind.options.entries)))
+  const deps = { ...world, secret: (text: string) => secretFor(spec.type, text, world.env) }
+  return withOrigin(spec, async () => kind.create(parsed.output, deps))
+}
+
+// What a listed kind stands for, where only its options tell.
+function actualKind(listed: SinkKind, spec: SinkSpec, world: Pick<SinkDeps, "uid">): Promise<SinkKind> {
+  return withOrigin(spec, async () => (await listed.loadActual?.(spec.options, world)) ?? listed)
+}
+
+async function withOrigin<T>({ origin }: SinkSpec, work: () => Promise<T>): Promise<T> {
   try {
-    return kind.create(parsed.output, { ...world, secret: (text) => secretFor(spec.type, text, world.env) })
+    return await work()
   } catch (error) {
     if (!(error instanceof ConfigError)) throw error
-    throw new ConfigError(
-      error.issues.map(({ path, message }) => ({ path: `${spec.origin}, ${path}`, message })),
-    )
+    throw new ConfigError(error.issues.map(({ path, message }) => ({ path: `${origin}, ${path}`, message })))
   }
 }
 

@@ -127,6 +127,11 @@ export type SinkKind<Schema extends OptionsSchema = OptionsSchema> = {
   readonly options: Schema
   /** The options that default to what [airflow] and --airflow-url say. */
   readonly airflowDefaults?: readonly ("url" | "fernet_key")[]
+  /** For a kind that only its options tell: the kind that they mean, which is used in its place. Throws a ConfigError. */
+  readonly loadActual?: (
+    options: Readonly<Record<string, unknown>>,
+    deps: Pick<SinkDeps, "uid">,
+  ) => Promise<SinkKind>
   /** What `ecrelay sinks TYPE --schema` and `--types` print, for whoever writes the other side of this sink. */
   readonly prints?: Readonly<Partial<Record<"schema" | "types", () => Promise<string>>>>
   create(options: v.InferOutput<Schema>, deps: SinkDeps): Sink

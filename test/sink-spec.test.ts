@@ -202,7 +202,7 @@ test("no complaint about an option quotes its value, whatever kind of option it 
 })
 
 test("which options may hold a secret is known by their schema", async () => {
-  expect(await secretKeysOf(parseSinkText("fake,path=/x", "--sink"), kinds)).toEqual(["url"])
+  expect(await secretKeysOf(parseSinkText("fake,path=/x", "--sink"), kinds, testDeps())).toEqual(["url"])
 })
 
 test("what a sink's own checks refuse is told with where it was configured", async () => {

@@ -2,9 +2,9 @@
 import type { Credential } from "../../src/credential.ts"
 import { DeliveryError } from "../../src/errors.ts"
 import type { SinkDeps, Target } from "../../src/sink.ts"
+import { createRedaction } from "../_redaction.ts"
 import { answerFailure, endFailure, startFailure } from "./failure.ts"
 import { type Action, type Answer, parseAnswer } from "./protocol.ts"
-import { createRedaction } from "./redaction.ts"
 import { type Command, runCommand } from "./run.ts"
 
 /** A command as it is configured. */

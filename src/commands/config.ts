@@ -20,12 +20,12 @@ export async function config(given: Given, world: World): Promise<number> {
 /** A configuration as TOML, and what was left out because it may be secret. */
 export async function formatConfig(
   effective: Config,
-  world: Pick<World, "kinds">,
+  world: Pick<World, "kinds" | "uid">,
 ): Promise<{ readonly text: string; readonly notes: readonly string[] }> {
   const notes: string[] = []
   const sinks = await Promise.all(
     effective.sinks.map(async (spec, i) => {
-      return sinkTable(spec, i, await secretKeysOf(spec, world.kinds), notes)
+      return sinkTable(spec, i, await secretKeysOf(spec, world.kinds, world), notes)
     }),
   )
   const { stringify } = await import("smol-toml")

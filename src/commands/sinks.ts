@@ -43,7 +43,7 @@ export async function sinks(given: Given, [type]: readonly string[], world: Worl
   return 0
 }
 
-const PRINTS = ["schema"] as const
+const PRINTS = ["schema", "types"] as const
 
 function printOf(
   print: (typeof PRINTS)[number],
@@ -52,12 +52,9 @@ function printOf(
 ): Promise<string> {
   const text = type === undefined ? undefined : kind?.prints?.[print]?.()
   if (text) return text
-  throw new ConfigError([
-    {
-      path: `--${print}`,
-      message: `${type ?? "the list"} has none; there is \`ecrelay sinks exec --schema\``,
-    },
-  ])
+  const has = print === "schema" ? "exec" : "module"
+  const message = `${type ?? "the list"} has none; there is \`ecrelay sinks ${has} --${print}\``
+  throw new ConfigError([{ path: `--${print}`, message }])
 }
 
 type Described = ReturnType<typeof describe>

@@ -113,7 +113,9 @@ export function targetsMadeUnderDeno(
   options: object,
   registries: readonly Registry[],
 ): unknown {
-  const sources = ["src", "sinks", "node_modules"].map((folder) => ROOT + folder).join(",")
+  const sources = ["src", "sinks", "node_modules", "examples", "test/support"]
+    .map((folder) => ROOT + folder)
+    .join(",")
   const child = Bun.spawnSync([
     ...[DENO, "run", "--quiet", "--no-prompt", "--no-lock", "--no-remote", `--allow-read=${sources}`],
     ...[

@@ -1,6 +1,6 @@
-// What a command said, made fit to be shown: without the logins it was given, in whatever form and however cut or
+// What a program of the user said, made fit to be shown: without the logins it was given, in whatever form and however cut or
 // wrapped; without control characters, which a terminal would obey; and short.
-import type { Credential } from "../../src/credential.ts"
+import type { Credential } from "../src/credential.ts"
 
 // A piece of a secret this long is taken for that secret; anything shorter is of no use to whoever reads it.
 const PIECE_LENGTH = 12
@@ -8,7 +8,7 @@ const READ_CHARACTERS = 8192
 const SHOWN_CHARACTERS = 600
 const REDACTED = "[redacted]"
 
-/** Makes texts of a command fit to be shown, which knows these credentials. */
+/** Makes texts fit to be shown, which knows these credentials. */
 export function createRedaction(credentials: readonly Credential[]): (text: string) => string {
   let forms: ReadonlySet<string> | undefined
   return (text) => {

@@ -1,0 +1,58 @@
+// The sink contract for modules, by the example: loaded under Bun from source, in the compiled binary, and under Deno.
+import { afterAll } from "bun:test"
+import { join } from "node:path"
+import type { SinkKind } from "../../src/sink.ts"
+import { binary } from "../support/binary.ts"
+import { driveModule } from "../support/driven-module.ts"
+import { type SinkRig, testSink } from "../support/sink-suite.ts"
+import local, { VAULT_FILE } from "../support/vault-kind.ts"
+import { startVault, VAULT_TOKEN } from "../support/vault-server.ts"
+
+const ROOT = join(import.meta.dir, "../..")
+const DENO = ["node_modules/.bin/deno", "run", "--quiet", "--no-prompt", "--allow-all", "src/main.ts"]
+
+/** A Vault of its own. */
+async function openVault(): Promise<SinkRig> {
+  const vault = startVault()
+  const optionsFor = (address: string, token = VAULT_TOKEN) => ({ path: VAULT_FILE, address, token })
+  const isOurs = (path: string) => /^ecr\/\d{12}\/[a-z0-9-]+$/.test(path)
+  const all = () => [...vault.secrets].sort(([a], [b]) => (a < b ? -1 : 1))
+  return {
+    setup: { options: optionsFor(vault.url) },
+    stored: async ({ slot }) => {
+      const data = vault.secrets.get(slot)?.data
+      if (!data || data.owner) return undefined
+      return { host: String(data.host), userName: String(data.username), password: String(data.password) }
+    },
+    snapshot: async () => all(),
+    seedNeighbours: async () => {
+      for (const path of ["ecr", "ecr/notes", "team/123456789012/eu-central-1"])
+        vault.secrets.set(path, { version: 3, data: { owner: "team" } })
+    },
+    neighbours: async () => all().filter(([path]) => !isOurs(path)),
+    unreachable: async () => ({ options: optionsFor("http://127.0.0.1:9") }),
+    refused: async () => ({ options: optionsFor(vault.url, "hvs.wrong") }),
+    breakDelivery: async () => {
+      vault.failWrites(500)
+      return async () => vault.failWrites(undefined)
+    },
+    spoil: async ({ slot }) => {
+      vault.secrets.set(slot, { version: 1, data: { owner: "team" } })
+    },
+    secrets: [VAULT_TOKEN],
+    close: () => vault.stop(),
+  }
+}
+
+const file = import.meta.resolve("../support/vault-kind.ts")
+const prove = (kind: SinkKind, place: string) => testSink({ kind, file, place, open: openVault })
+
+prove(local, "Vault, under Bun")
+for (const [place, command] of [
+  ["Vault, in the binary", async () => [await binary()]],
+  ["Vault, under Deno", async () => DENO.map((word) => (word.includes("/") ? join(ROOT, word) : word))],
+] as const) {
+  const { kind, stop } = driveModule(local, VAULT_FILE, command)
+  afterAll(stop)
+  prove(kind, place)
+}
