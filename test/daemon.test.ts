@@ -282,6 +282,7 @@ test("while AWS is down a target that had none gets the old login, once, for as 
   expect(delivered[0]?.outcome.warning).toBe(
     "AWS gives no new token, so this is the one at hand: eu-west-1: no token today",
   )
+  expect(delivered[0]?.nextMs).toBeGreaterThan(0)
   await world.clock.advance(HOUR)
   expect(timesOf(sinks[1] as FakeSink)).toEqual([0])
   expect(told.slice(-2).map(({ outcome }) => outcome.outcome)).toEqual(["failed", "failed"])
