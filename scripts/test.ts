@@ -2,6 +2,9 @@
 // A failed stage does not keep the later ones from running; servers are stopped however the run ends.
 // With arguments it runs `bun test` with them, and no other stage: `bun run test test/sinks/airflow-db.test.ts`. Airflow is
 // there only where they name `test/real-airflow`.
+import { tmpdir } from "node:os"
+import { join } from "node:path"
+import { compareReadme } from "./compatibility.ts"
 import { type Services, startServices } from "./services.ts"
 
 type Tally = { readonly passed: number; readonly failed: number; readonly skipped: number }
@@ -32,6 +35,7 @@ const allStages: readonly Stage[] = [
   command("lint", ["biome", "check", "."]),
   command("dead code", ["knip"]),
   ...testStages,
+  { name: "compatibility", run: compareCompatibility },
 ]
 
 /** A stage that is one program: passed where it ends with 0. */
@@ -61,6 +65,7 @@ async function runTests(context: Context): Promise<Tally> {
       ...testEnvironment(process.env),
       ...context.services?.env,
       ...(context.services && { TMPDIR: context.services.temporary }),
+      ECRELAY_TEST_PROVEN: provenIn(context),
     },
     signal: context.signal,
   })
@@ -77,6 +82,19 @@ async function runTests(context: Context): Promise<Tally> {
   }
   clearTimeout(silence)
   return readSummary(summary, await child.exited)
+}
+
+/** Where tests note what they proved on real Airflow. */
+function provenIn({ services }: Context): string {
+  return process.env.ECRELAY_TEST_PROVEN ?? join(services?.temporary ?? tmpdir(), "proven.jsonl")
+}
+
+/** What the README says of real Airflow, held against what was proven where the services for it are there. */
+async function compareCompatibility(context: Context): Promise<Tally> {
+  const ready = new Set(
+    context.services?.provided.filter(({ state }) => state === "ready").map(({ name }) => name),
+  )
+  return (await compareReadme(provenIn(context), (name) => ready.has(name))) === 0 ? PASSED : FAILED
 }
 
 /**

@@ -2,6 +2,7 @@
 // provider's hook logs in and pulls with it, on every kind of database; also across a change of the Fernet key.
 import { afterAll, beforeAll, describe, expect, test } from "bun:test"
 import { randomBytes } from "node:crypto"
+import type { Proof } from "../../scripts/compatibility.ts"
 import type { AirflowName } from "../../scripts/services/airflow-releases.ts"
 import kind from "../../sinks/airflow-db.ts"
 import type { Credential } from "../../src/credential.ts"
@@ -48,7 +49,7 @@ function expected({ registry, password }: Credential) {
 }
 
 /** The tests of one release on one kind of database; `full` where the release has the Docker provider. */
-function proveOn(installed: InstalledAirflow, place: Place, full: boolean): void {
+function proveOn(installed: InstalledAirflow, place: Place & Proof["place"], full: boolean): void {
   const what = `Airflow ${installed.version} on ${place}`
   const note = (how: "read" | "login" | "rotation") => proven({ release: installed.version, place, how })
   let airflow: RealAirflow
