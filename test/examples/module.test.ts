@@ -1,7 +1,7 @@
 // The example module as a person uses it: put into a folder, named in a command, typed by what `--types` prints, and run by
 // the binary, by Bun and by Deno from source.
 import { afterAll, beforeAll, describe, expect, test } from "bun:test"
-import { copyFile, mkdir, readFile, symlink, writeFile } from "node:fs/promises"
+import { chmod, copyFile, mkdir, readFile, symlink, writeFile } from "node:fs/promises"
 import { join } from "node:path"
 import { type StandIn, startAws } from "../../scripts/aws.ts"
 import { DECLARATIONS, formatDeclarations } from "../../scripts/declarations.ts"
@@ -33,6 +33,7 @@ describe.each(Object.entries(RUNTIMES))("under %s", (_, command) => {
     const folder = await temporaryFolder()
     const path = join(folder, "vault.ts")
     await copyFile(EXAMPLE, path)
+    await chmod(path, 0o600)
     const env = { HOME: folder, PATH: process.env.PATH ?? "", VAULT_TOKEN, ...standInEnvironment(aws.url) }
     const sink = `module,path=${path},address=${vault.url},token=env:VAULT_TOKEN`
     const child = Bun.spawn([...(await command()), ...argv, "--sink", sink], {
@@ -76,7 +77,7 @@ describe.each(Object.entries(RUNTIMES))("under %s", (_, command) => {
 test("runs nothing of a folder above it but what its owner put there", async () => {
   const folder = await temporaryFolder()
   const inner = join(folder, "inner")
-  await mkdir(inner)
+  await mkdir(inner, { mode: 0o700 })
   const evil = `require("fs").writeFileSync(${JSON.stringify(join(folder, "pwned"))}, "")`
   for (const place of [folder, inner]) {
     await writeFile(join(place, "bunfig.toml"), 'preload = ["./evil.js"]\n')
@@ -95,6 +96,7 @@ test("runs nothing of a folder above it but what its owner put there", async () 
     export default ({ v, defineSink }) => defineSink({ type: "mine", summary, permissions: [], options: v.strictObject({}),
       create: () => ({ type: "mine", targets: (registry) => [{ registry, slot: "x", name: summary }], deliver: async () => [{ outcome: "delivered" }] }) })`,
   )
+  await chmod(plugin, 0o600)
   const env = { HOME: folder, ...standInEnvironment(aws.url) }
   const { out, code } = await ecrelay(["--sink", `module,path=${plugin}`], { env, cwd: inner })
   expect({ out, code }).toEqual({ out: "delivered  mine  beside\n", code: 0 })

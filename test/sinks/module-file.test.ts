@@ -20,7 +20,7 @@ let count = 0
 /** A file with this text. */
 function written(text: string, extension = "ts"): string {
   const file = join(folder, `plugin-${count++}.${extension}`)
-  writeFileSync(file, text)
+  writeFileSync(file, text, { mode: 0o600 })
   return file
 }
 

@@ -1,6 +1,6 @@
 // A module as a kind of sink whose work is done in another process: loaded there by module-driver.ts, which ecrelay loads
 // as a module itself. Options and names of targets are those of the module as it is loaded here, and compared there.
-import { copyFile, mkdtemp } from "node:fs/promises"
+import { chmod, copyFile, mkdtemp } from "node:fs/promises"
 import { createServer, type Socket } from "node:net"
 import { tmpdir } from "node:os"
 import { basename, join } from "node:path"
@@ -84,8 +84,13 @@ async function connectTo(file: string, command: () => Promise<readonly string[]>
   // What is loaded must not be in the hands of others, and a checkout may be.
   const folder = await mkdtemp(join(tmpdir(), "ecrelay-driven-"))
   const [driver, plugin] = [join(folder, "driver.ts"), join(folder, basename(file))]
-  await copyFile(DRIVER, driver)
-  await copyFile(file, plugin)
+  for (const [from, to] of [
+    [DRIVER, driver],
+    [file, plugin],
+  ] as const) {
+    await copyFile(from, to)
+    await chmod(to, 0o600)
+  }
   const waiting: Line["waiting"] = new Map()
   const path = join(folder, "socket")
   const connected = new Promise<Socket>((resolve) => {
