@@ -104,7 +104,7 @@ test("runs nothing of a folder above it but what its owner put there", async () 
 })
 
 describe("the types", () => {
-  test("are those of the source", async () => {
+  test("are those of the source; after a change, `bun scripts/declarations.ts` writes them anew", async () => {
     expect(await readFile(DECLARATIONS, "utf8")).toBe(await formatDeclarations())
   }, 30_000)
 
