@@ -6,6 +6,7 @@ import { join } from "node:path"
 import { type StandIn, startAws } from "../../scripts/aws.ts"
 import { DECLARATIONS, formatDeclarations } from "../../scripts/declarations.ts"
 import { binary, ecrelay, standInEnvironment, temporaryFolder } from "../support/binary.ts"
+import { RUNTIMES, runUnder } from "../support/runtimes.ts"
 import { startVault, VAULT_TOKEN, type VaultServer } from "../support/vault-server.ts"
 
 const ROOT = join(import.meta.dir, "../..")
@@ -21,33 +22,15 @@ beforeAll(async () => {
 }, 60_000)
 afterAll(() => Promise.all([aws.stop(), vault.stop()]))
 
-const DENO = ["run", "--quiet", "--no-prompt", "--allow-all", join(ROOT, "src/main.ts")]
-const RUNTIMES = {
-  "the binary": async () => [await binary()],
-  "Bun from source": async () => [process.execPath, join(ROOT, "src/main.ts")],
-  "Deno from source": async () => [join(ROOT, "node_modules/.bin/deno"), ...DENO],
-}
-
-describe.each(Object.entries(RUNTIMES))("under %s", (_, command) => {
+describe.each([...RUNTIMES])("under %s", (_, command) => {
   async function run(argv: readonly string[]) {
     const folder = await temporaryFolder()
     const path = join(folder, "vault.ts")
     await copyFile(EXAMPLE, path)
     await chmod(path, 0o600)
-    const env = { HOME: folder, PATH: process.env.PATH ?? "", VAULT_TOKEN, ...standInEnvironment(aws.url) }
+    const env = { HOME: folder, VAULT_TOKEN, ...standInEnvironment(aws.url) }
     const sink = `module,path=${path},address=${vault.url},token=env:VAULT_TOKEN`
-    const child = Bun.spawn([...(await command()), ...argv, "--sink", sink], {
-      env: { AWS_EC2_METADATA_DISABLED: "true", ...env },
-      cwd: folder,
-      stdin: "ignore",
-      stdout: "pipe",
-      stderr: "pipe",
-    })
-    const [out, error] = await Promise.all([
-      new Response(child.stdout).text(),
-      new Response(child.stderr).text(),
-    ])
-    return { out, error, code: await child.exited, path }
+    return { ...(await runUnder(command, [...argv, "--sink", sink], env)), path }
   }
 
   test("delivers, tells what it holds, and says that it would deliver", async () => {

@@ -215,10 +215,19 @@ test("fails all where a command ends badly and its answer names no failure", asy
   expect(error.code).toBe("command-failed")
 })
 
+test("does not believe what a command read that ended badly", async () => {
+  const answer = { registries: [{ host: HOST, state: "missing" }] }
+  const sink = shell(`${answering(answer)}\nexit 4`, { answers: "read" })
+  const error = await failureOf(sink.read?.(sink.targets(REGISTRY), calm()) ?? Promise.resolve())
+  expect(error).toMatchObject({ code: "command-failed", message: expect.stringContaining("exit code 4") })
+  expect((await failureOf(deliver(sink))).message).toContain("exit code 4")
+})
+
 test.each([
   ["nothing", ""],
   ["no JSON", "echo done"],
   ["JSON of another form: registries is not as it must be", "echo '{}'"],
+  ["JSON of another form: more is not as it must be", `echo '{"registries": [], "more": 1}'`],
   [
     "JSON of another form: registries.0.outcom is not as it must be",
     answering({ registries: [{ host: HOST, outcome: "delivered", outcom: "failed" }] }),

@@ -27,7 +27,7 @@ function blurt(): void {
   }
 }
 
-if (existsSync(join(folder, "broken"))) {
+if (request.action === "deliver" && existsSync(join(folder, "broken"))) {
   blurt()
   process.exit(1)
 }
