@@ -15,6 +15,7 @@ const PLACES = {
   mysql: { title: "MySQL", service: "mysql" },
   rest: { title: "REST API", service: undefined },
   ssm: { title: "Parameter Store", service: "moto" },
+  secrets: { title: "Secrets Manager", service: "moto" },
 } as const
 
 /** What can be proven, in the table's words. */

@@ -3,11 +3,12 @@
 // keeps a hundred versions and takes few writes a second.
 import * as v from "valibot"
 import { DeliveryError } from "../src/errors.ts"
-import { defineSink, flagOption, type Held, listOption, type SinkDeps, textOption } from "../src/sink.ts"
-import { asDeliveryError, CallError, call, pacing } from "./_aws/call.ts"
+import { defineSink, flagOption, type Held, listOption, textOption } from "../src/sink.ts"
+import { asDeliveryError, CallError } from "./_aws/call.ts"
 import { identityOf, identityOptions, placeName } from "./_aws/identity.ts"
 import { LOGIN_FORMATS, readLogin } from "./_aws/login-format.ts"
 import { slotNaming } from "./_aws/slot-name.ts"
+import { visitStore } from "./_aws/visit.ts"
 import { checkDelivery } from "./_aws-ssm/check.ts"
 import { deliverLogins } from "./_aws-ssm/delivery.ts"
 import { contextOf } from "./_aws-ssm/failure.ts"
@@ -63,16 +64,18 @@ export default defineSink({
     const naming = { name, format, conn_id, airflowName, problemOf: parameterNameProblem }
     const namesFor = slotNaming(naming)
     const place = placeName(identity, deps.env)
-    const who = identityOf(identity)
+    const where = { service: "ssm", sink: type, place, who: identityOf(identity) } as const
+    const visit = <T>(signal: AbortSignal, work: (store: Store) => Promise<T>) =>
+      visitStore(where, deps, signal, async (config) => work(await openStore(config, signal)))
     const policy = () => ({ format, kmsKey: kms_key, tier, adopt, now: deps.clock.now() })
     return {
       type,
       targets: (registry) =>
         namesFor(registry).map((slot) => ({ registry, slot, name: `${place} parameter ${slot}` })),
       deliver: (deliveries, signal) =>
-        visit(who, deps, place, signal, (store) => deliverLogins(deliveries, store, policy(), deps, signal)),
+        visit(signal, (store) => deliverLogins(deliveries, store, policy(), deps, signal)),
       read: (targets, signal) =>
-        visit(who, deps, place, signal, async (store) => {
+        visit(signal, async (store) => {
           const looks = await store.look(targets.map(({ slot }) => slot))
           return targets.map(({ slot, name: target, registry }): Held => {
             const look = looks.get(slot) ?? "missing"
@@ -84,9 +87,7 @@ export default defineSink({
         }),
       check: async (targets, signal) => {
         try {
-          return await visit(who, deps, place, signal, (store) =>
-            checkDelivery(targets, store, policy(), deps, signal),
-          )
+          return await visit(signal, (store) => checkDelivery(targets, store, policy(), deps, signal))
         } catch (error) {
           if (!(error instanceof DeliveryError)) throw error
           const { message, hint } = error
@@ -96,24 +97,3 @@ export default defineSink({
     }
   },
 })
-
-/** Opens the store as whoever delivers now. What keeps us from asking at all becomes a DeliveryError of the place. */
-async function visit<T>(
-  who: Parameters<SinkDeps["aws"]["clientConfig"]>[1],
-  deps: SinkDeps,
-  place: string,
-  signal: AbortSignal,
-  work: (store: Store) => Promise<T>,
-): Promise<T> {
-  signal.throwIfAborted()
-  try {
-    const config = await call("sts:AssumeRole", () => deps.aws.clientConfig("ssm", who, signal))
-    return await work(await openStore(pacing(config, deps.env), signal))
-  } catch (error) {
-    signal.throwIfAborted()
-    if (!(error instanceof CallError)) throw error
-    const permissionHint = () =>
-      "allow sts:AssumeRole on each role for whoever assumes it, and let the role trust them; external_id is the one that the role asks for"
-    throw asDeliveryError(error, { ...contextOf(place, deps), meanings: {}, permissionHint })
-  }
-}

@@ -5,6 +5,7 @@ import type { SinkKinds } from "../src/sink-spec.ts"
 export const sinkKinds: SinkKinds = {
   "airflow-db": async () => (await import("./airflow-db.ts")).default,
   "airflow-rest": async () => (await import("./airflow-rest.ts")).default,
+  "aws-secrets-manager": async () => (await import("./aws-secrets-manager.ts")).default,
   "aws-ssm": async () => (await import("./aws-ssm.ts")).default,
   "docker-config": async () => (await import("./docker-config.ts")).default,
   exec: async () => (await import("./exec.ts")).default,

@@ -21,7 +21,7 @@ export type AwsSettings = {
 type ProfileKeys = Readonly<Record<string, string | undefined>>
 
 /** The services that ecrelay calls, by the names of their endpoint variables and profile keys. */
-export type AwsService = "ecr" | "ecr_public" | "sts" | "ssm"
+export type AwsService = "ecr" | "ecr_public" | "sts" | "ssm" | "secrets_manager"
 
 /**
  * The keys of a profile in AWS's config and credentials files: the named one, else AWS_PROFILE, else `default`.
@@ -66,7 +66,8 @@ function configuredEndpoint(
   service: AwsService,
 ): string | undefined {
   const { byService = {}, all } = identity?.endpoints ?? {}
-  const airflows = byService[service.replace("_", "-")] ?? (service === "sts" ? undefined : all)
+  const botosName = service === "secrets_manager" ? "secretsmanager" : service.replace("_", "-")
+  const airflows = byService[botosName] ?? (service === "sts" ? undefined : all)
   if (airflows) return airflows
   if (isTrue(env.AWS_IGNORE_CONFIGURED_ENDPOINT_URLS || profileKeys.ignore_configured_endpoint_urls))
     return undefined

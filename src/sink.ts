@@ -98,7 +98,11 @@ export type AwsAccess = {
    * What a client of AWS's SDK is made with: region, endpoint, transport, credentials. Reads the profile and asks for
    * credentials anew. Rejects with what `explain` puts into words.
    */
-  clientConfig(service: "ssm", who: AwsIdentity, signal: AbortSignal): Promise<ClientConfig>
+  clientConfig(
+    service: "ssm" | "secrets_manager",
+    who: AwsIdentity,
+    signal: AbortSignal,
+  ): Promise<ClientConfig>
   /** A failed call in words, with the way out. */
   explain(cause: unknown): AwsFailure
 }

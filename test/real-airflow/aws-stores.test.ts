@@ -1,9 +1,10 @@
-// What aws-ssm writes into moto's Parameter Store, as Airflow's own backend reads it from there: the connection that
+// What aws-ssm and aws-secrets-manager write into moto, as Airflow's own backends read it from there: the connection that
 // Airflow then finds, and the Docker provider's hook that logs in and pulls with it.
 import { afterAll, beforeAll, expect, test } from "bun:test"
 import { randomBytes } from "node:crypto"
 import { type InstalledAirflow, openRealAirflow, type RealAirflow } from "../support/airflow.ts"
 import { keysOf } from "../support/aws-environment.ts"
+import { secretsSink } from "../support/aws-secrets.ts"
 import { deliverTo, ssmSink } from "../support/aws-ssm.ts"
 import { makeCredential } from "../support/credentials.ts"
 import { expectPulledWith, startDockerDaemon } from "../support/docker-daemon.ts"
@@ -12,10 +13,29 @@ import { describeWithService } from "../support/services.ts"
 import { hours, NOW, REGISTRY } from "../support/sinks.ts"
 
 const PATIENCE_MS = 120_000
-const BACKEND = "airflow.providers.amazon.aws.secrets.systems_manager.SystemsManagerParameterStoreBackend"
+const BACKENDS = "airflow.providers.amazon.aws.secrets"
 
-function proveOn(installed: InstalledAirflow, moto: string): void {
-  const prefix = `/airflow-${randomBytes(4).toString("hex")}/connections`
+const STORES = [
+  {
+    place: "ssm",
+    backend: `${BACKENDS}.systems_manager.SystemsManagerParameterStoreBackend`,
+    root: "/",
+    sinkAt: ssmSink,
+  },
+  {
+    place: "secrets",
+    backend: `${BACKENDS}.secrets_manager.SecretsManagerBackend`,
+    root: "",
+    sinkAt: secretsSink,
+  },
+] as const
+
+function proveOn(
+  { place, backend, root, sinkAt }: (typeof STORES)[number],
+  installed: InstalledAirflow,
+  moto: string,
+): void {
+  const prefix = `${root}airflow-${randomBytes(4).toString("hex")}/connections`
   let airflow: RealAirflow
   let env: Record<string, string>
   beforeAll(async () => {
@@ -24,7 +44,7 @@ function proveOn(installed: InstalledAirflow, moto: string): void {
       ...keysOf(),
       AWS_DEFAULT_REGION: "eu-central-1",
       AWS_ENDPOINT_URL: moto,
-      AIRFLOW__SECRETS__BACKEND: BACKEND,
+      AIRFLOW__SECRETS__BACKEND: backend,
       AIRFLOW__SECRETS__BACKEND_KWARGS: JSON.stringify({ connections_prefix: prefix }),
     }
   }, PATIENCE_MS)
@@ -35,7 +55,7 @@ function proveOn(installed: InstalledAirflow, moto: string): void {
     async (format) => {
       const connId = `ecr_${format.replace("-", "_")}`
       const credential = makeCredential({ registry: REGISTRY, expiresAt: NOW + hours(12) })
-      const sink = ssmSink(moto, { name: `${prefix}/{conn_id}`, conn_id: connId, format })
+      const sink = sinkAt(moto, { name: `${prefix}/{conn_id}`, conn_id: connId, format })
       expect(await deliverTo(sink, credential)).toMatchObject({ outcome: "delivered" })
       expect(await airflow.find([connId], env)).toMatchObject([
         {
@@ -48,11 +68,11 @@ function proveOn(installed: InstalledAirflow, moto: string): void {
           extra: {},
         },
       ])
-      proven({ release: installed.version, place: "ssm", how: "read" })
+      proven({ release: installed.version, place, how: "read" })
       using daemon = startDockerDaemon()
       await airflow.pull([{ daemon: daemon.url, connId, image: `${REGISTRY.host}/team/app:1` }], env)
       expectPulledWith(daemon, { host: REGISTRY.host, password: credential.password.reveal() })
-      proven({ release: installed.version, place: "ssm", how: "login" })
+      proven({ release: installed.version, place, how: "login" })
     },
     PATIENCE_MS,
   )
@@ -60,5 +80,8 @@ function proveOn(installed: InstalledAirflow, moto: string): void {
 
 for (const name of ["airflow33", "airflow211"] as const)
   describeWithService(name, name, (installed) => {
-    describeWithService("moto", `${name} with moto`, ({ url }) => proveOn(installed, url))
+    for (const store of STORES)
+      describeWithService("moto", `${name} with moto's ${store.place}`, ({ url }) =>
+        proveOn(store, installed, url),
+      )
   })

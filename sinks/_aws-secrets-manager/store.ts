@@ -1,0 +1,78 @@
+// Secrets Manager as values: what secrets hold, whether we made them, and the ways to write one. Each function is one
+// kind of call and rejects with a CallError; what to do about it is decided in `delivery.ts`.
+import type { SecretsManagerClient } from "@aws-sdk/client-secrets-manager"
+import { CallError, call, PARALLEL } from "../_aws/call.ts"
+import type { StoreConfig } from "../_aws/visit.ts"
+import { inParallel } from "../_parallel.ts"
+
+/** What a look at a name found: the secret's text, none, or why it could not be looked at. */
+export type Look = { readonly value: string } | "missing" | CallError
+
+/** A secret to be made. */
+export type Making = {
+  readonly name: string
+  readonly value: string
+  /** Without one AWS takes the account's own. */
+  readonly kmsKey: string | undefined
+}
+
+/** Secrets Manager of one account and region. */
+export type Store = {
+  /** Looks at every name. Rejects only where the signal is aborted. */
+  look(names: readonly string[]): Promise<ReadonlyMap<string, Look>>
+  /** Whether the secret carries our tag. */
+  isOurs(name: string): Promise<boolean>
+  /** Makes a secret, with our tag if asked; one that is there already is an error. */
+  create(making: Making, tagged: boolean): Promise<void>
+  /** Gives a secret a new value; its key, tags and description stay. */
+  put(name: string, value: string): Promise<void>
+}
+
+/** The tag on what we make. */
+export const TAG = { Key: "ecrelay", Value: "managed" } as const
+
+/** A store that is spoken to with such a configuration. */
+export async function openStore(config: StoreConfig, signal: AbortSignal): Promise<Store> {
+  const [sdk, { streamCollector }] = await Promise.all([
+    import("@aws-sdk/client-secrets-manager"),
+    import("@smithy/fetch-http-handler"),
+  ])
+  const client: SecretsManagerClient = new sdk.SecretsManagerClient({ ...config, streamCollector })
+  const until = { abortSignal: signal }
+
+  async function lookAt(name: string): Promise<Look> {
+    try {
+      const command = new sdk.GetSecretValueCommand({ SecretId: name })
+      const { SecretString } = await call("secretsmanager:GetSecretValue", () => client.send(command, until))
+      // A secret of bytes holds no login of ours.
+      return { value: SecretString ?? "" }
+    } catch (error) {
+      signal.throwIfAborted()
+      if (!(error instanceof CallError)) throw error
+      return error.errorName === "ResourceNotFoundException" ? "missing" : error
+    }
+  }
+
+  return {
+    look: async (names) =>
+      new Map(await inParallel(PARALLEL, names, async (name) => [name, await lookAt(name)] as const)),
+    isOurs: async (name) => {
+      const command = new sdk.DescribeSecretCommand({ SecretId: name })
+      const { Tags = [] } = await call("secretsmanager:DescribeSecret", () => client.send(command, until))
+      return Tags.some(({ Key }) => Key === TAG.Key)
+    },
+    create: async ({ name, value, kmsKey }, tagged) => {
+      const command = new sdk.CreateSecretCommand({
+        Name: name,
+        SecretString: value,
+        ...(kmsKey ? { KmsKeyId: kmsKey } : {}),
+        ...(tagged ? { Tags: [TAG] } : {}),
+      })
+      await call("secretsmanager:CreateSecret", () => client.send(command, until))
+    },
+    put: async (name, value) => {
+      const command = new sdk.PutSecretValueCommand({ SecretId: name, SecretString: value })
+      await call("secretsmanager:PutSecretValue", () => client.send(command, until))
+    },
+  }
+}

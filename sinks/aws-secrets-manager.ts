@@ -1,0 +1,94 @@
+// AWS Secrets Manager: a secret for each registry, in the form that its readers want. What we make carries our tag; what
+// does not is somebody else's. An unchanged value is not written again, since each write is a version.
+import * as v from "valibot"
+import { DeliveryError } from "../src/errors.ts"
+import { defineSink, flagOption, type Held, listOption, textOption } from "../src/sink.ts"
+import { asDeliveryError, CallError } from "./_aws/call.ts"
+import { identityOf, identityOptions, placeName } from "./_aws/identity.ts"
+import { LOGIN_FORMATS, readLogin } from "./_aws/login-format.ts"
+import { slotNaming } from "./_aws/slot-name.ts"
+import { visitStore } from "./_aws/visit.ts"
+import { checkDelivery, deliverLogins } from "./_aws-secrets-manager/delivery.ts"
+import { contextOf } from "./_aws-secrets-manager/failure.ts"
+import { openStore, type Store } from "./_aws-secrets-manager/store.ts"
+
+const type = "aws-secrets-manager"
+
+export default defineSink({
+  type,
+  summary: "AWS Secrets Manager: for Airflow's backend, or as docker config, password, URI or JSON",
+  permissions: [
+    "secretsmanager:GetSecretValue, DescribeSecret, PutSecretValue, CreateSecret, TagResource on the secrets",
+    "kms_key: kms:GenerateDataKey and kms:Decrypt on the key",
+    "adopt=true: secretsmanager:PutSecretValue is enough; every delivery then writes, unless GetSecretValue is there",
+  ],
+  options: v.strictObject({
+    name: v.optional(
+      textOption(
+        "Name of the secret; {account}, {region} and {host} stand for the registry's (default with an airflow format: airflow/connections/{conn_id})",
+      ),
+    ),
+    format: v.optional(
+      v.pipe(
+        v.picklist(LOGIN_FORMATS),
+        v.description(
+          "airflow: as Airflow's backend reads it (airflow-uri: the same as a URI); docker-config: a whole config.json; password: nothing else; json: host, username, password, expiresAt",
+        ),
+      ),
+      "airflow",
+    ),
+    conn_id: v.optional(listOption("Airflow connection id, in place of {conn_id} in the name (repeatable)")),
+    ...identityOptions,
+    kms_key: v.optional(
+      textOption(
+        "Id, ARN or alias/… of the KMS key of secrets that are made; one that is there keeps its own",
+      ),
+    ),
+    adopt: v.optional(flagOption("Overwrite a secret that ecrelay did not make"), false),
+  }),
+  create({ name, format, conn_id, kms_key, adopt, ...identity }, deps) {
+    const airflowName = "airflow/connections/{conn_id}"
+    const namesFor = slotNaming({ name, format, conn_id, airflowName, problemOf: secretNameProblem })
+    const place = placeName(identity, deps.env)
+    const where = { service: "secrets_manager", sink: type, place, who: identityOf(identity) } as const
+    const visit = <T>(signal: AbortSignal, work: (store: Store) => Promise<T>) =>
+      visitStore(where, deps, signal, async (config) => work(await openStore(config, signal)))
+    const policy = () => ({ format, kmsKey: kms_key, adopt, now: deps.clock.now() })
+    return {
+      type,
+      targets: (registry) =>
+        namesFor(registry).map((slot) => ({ registry, slot, name: `${place} secret ${slot}` })),
+      deliver: (deliveries, signal) =>
+        visit(signal, (store) => deliverLogins(deliveries, store, policy(), deps, signal)),
+      read: (targets, signal) =>
+        visit(signal, async (store) => {
+          const looks = await store.look(targets.map(({ slot }) => slot))
+          return targets.map(({ slot, name: target, registry }): Held => {
+            const look = looks.get(slot) ?? "missing"
+            if (look === "missing") return { state: "missing" }
+            if (look instanceof CallError)
+              return { state: "unreadable", error: asDeliveryError(look, contextOf(target, deps)) }
+            return { state: "held", ...readLogin(format, look.value, registry.host) }
+          })
+        }),
+      check: async (targets, signal) => {
+        try {
+          return await visit(signal, (store) => checkDelivery(targets, store, policy(), deps, signal))
+        } catch (error) {
+          if (!(error instanceof DeliveryError)) throw error
+          const { message, hint } = error
+          return [{ level: "error", subject: place, message, ...(hint ? { fix: hint } : {}) }]
+        }
+      },
+    }
+  },
+})
+
+// Found before any call. AWS adds six characters of its own to the ARN, which a name that ends like that is taken for.
+function secretNameProblem(name: string): string | undefined {
+  if (!/^[\w/+=.@-]+$/.test(name)) return "a secret's name may hold letters, digits and / _ + = . @ - only"
+  if (name.length > 512) return "a secret's name may not be longer than 512 characters"
+  if (/-\w{6}$/.test(name))
+    return "a secret's name should not end with a hyphen and six characters: AWS would take them for the end of an ARN"
+  return undefined
+}

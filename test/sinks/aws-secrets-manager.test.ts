@@ -1,0 +1,139 @@
+// The sink contract for Secrets Manager: on moto, which nobody here wrote, and in every form on one of our own; then what
+// is special: ownership, keys, races, and secrets that are being deleted.
+import { afterAll, expect, test } from "bun:test"
+import kind from "../../sinks/aws-secrets-manager.ts"
+import { openSecretsManager, secretsSink } from "../support/aws-secrets.ts"
+import { deliverTo } from "../support/aws-ssm.ts"
+import { makeCredential } from "../support/credentials.ts"
+import { startSecretsManager } from "../support/secrets-server.ts"
+import { describeWithService } from "../support/services.ts"
+import { testSink } from "../support/sink-suite.ts"
+import { calm, hours, makeSink, NOW, REGISTRY } from "../support/sinks.ts"
+
+const file = import.meta.resolve("../../sinks/aws-secrets-manager.ts")
+
+for (const format of ["airflow", "airflow-uri", "docker-config", "json", "password"])
+  testSink({ kind, file, place: `our own as ${format}`, open: () => openSecretsManager(format) })
+
+describeWithService("moto", "moto", ({ url }) => {
+  testSink({ kind, file, place: "moto", open: () => openSecretsManager("airflow", url), timeoutMs: 60_000 })
+})
+
+const server = startSecretsManager()
+afterAll(() => server.stop())
+let count = 0
+
+/** A connection id that no other test has, its secret's name, and a sink for it. */
+function fresh(options: object = {}) {
+  count += 1
+  const connId = `ecr_${count}`
+  return {
+    name: `airflow/connections/${connId}`,
+    sink: secretsSink(server.url, { conn_id: connId, ...options }),
+  }
+}
+
+const credential = (remainingHours = 12) =>
+  makeCredential({ registry: REGISTRY, expiresAt: NOW + hours(remainingHours) })
+
+test("makes a secret where Airflow looks, with no more than Airflow's own keys and our tag", async () => {
+  const { name, sink } = fresh()
+  const login = credential()
+  expect(await deliverTo(sink, login)).toMatchObject({ outcome: "delivered" })
+  const { value, tags, keyId } = server.secrets.get(name) ?? {}
+  expect(JSON.parse(value ?? "")).toEqual({
+    conn_type: "docker",
+    host: REGISTRY.host,
+    login: "AWS",
+    password: login.password.reveal(),
+  })
+  expect({ tags, keyId }).toEqual({ tags: [{ Key: "ecrelay", Value: "managed" }], keyId: undefined })
+})
+
+test("an unchanged login is not a new version", async () => {
+  const { name, sink } = fresh()
+  const login = credential()
+  await deliverTo(sink, login)
+  expect(await deliverTo(sink, login)).toMatchObject({ outcome: "unchanged" })
+  expect(server.secrets.get(name)?.versions).toBe(1)
+})
+
+test("kms_key is the key of what is made; what is there keeps its own", async () => {
+  const { name, sink } = fresh({ kms_key: "alias/ours" })
+  await deliverTo(sink, credential(6))
+  await deliverTo(sink, credential(12))
+  expect(server.secrets.get(name)).toMatchObject({ keyId: "alias/ours", versions: 2 })
+})
+
+test("somebody else's secret is refused without a word of what it holds, until it is adopted or tagged", async () => {
+  const { name, sink } = fresh()
+  const theirs = { value: "their-secret", keyId: "alias/theirs", tags: [], versions: 3 }
+  server.secrets.set(name, theirs)
+  const refused = await deliverTo(sink, credential())
+  expect(refused).toMatchObject({ outcome: "failed", error: { code: "not-ours", retryable: false } })
+  expect(JSON.stringify(refused)).not.toContain("their-secret")
+  expect(server.secrets.get(name)).toEqual(theirs)
+  expect(await sink.check?.(sink.targets(REGISTRY), calm())).toMatchObject([{ level: "error" }])
+  const adopting = secretsSink(server.url, { conn_id: name.split("/").at(-1), adopt: true })
+  expect(await deliverTo(adopting, credential())).toMatchObject({ outcome: "delivered" })
+  expect(server.secrets.get(name)).toMatchObject({ keyId: "alias/theirs", tags: [], versions: 4 })
+})
+
+test("one that appears between look and write is not overwritten", async () => {
+  const { name, sink } = fresh()
+  server.beforeCreate = () => {
+    server.secrets.set(name, { value: "theirs", keyId: undefined, tags: [], versions: 1 })
+    server.beforeCreate = () => undefined
+  }
+  expect(await deliverTo(sink, credential())).toMatchObject({
+    outcome: "failed",
+    error: { code: "not-ours" },
+  })
+  expect(server.secrets.get(name)?.value).toBe("theirs")
+})
+
+test("one that is being deleted is refused with the way back", async () => {
+  const { name, sink } = fresh()
+  server.secrets.set(name, { value: "x", keyId: undefined, tags: [], versions: 1, deleted: true })
+  const result = await deliverTo(sink, credential())
+  expect(result).toMatchObject({ outcome: "failed", error: { code: "deleted", retryable: false } })
+  expect(result && "error" in result && result.error.hint).toContain("restore-secret")
+})
+
+test("with adopt=true the permission to write is enough, whether the secret is there or not", async () => {
+  const { name, sink } = fresh({ adopt: true })
+  const allow = [
+    server.refuse("GetSecretValue"),
+    server.refuse("TagResource"),
+    server.refuse("DescribeSecret"),
+  ]
+  expect(await deliverTo(sink, credential(6))).toMatchObject({ outcome: "delivered" })
+  expect(await deliverTo(sink, credential(12))).toMatchObject({ outcome: "delivered" })
+  expect(server.secrets.get(name)?.versions).toBe(2)
+  expect(await sink.check?.(sink.targets(REGISTRY), calm())).toMatchObject([{ level: "warning" }])
+  for (const again of allow) again()
+})
+
+test.each([
+  ["GetSecretValue", "secretsmanager:GetSecretValue"],
+  ["CreateSecret", "secretsmanager:CreateSecret"],
+  ["TagResource", "secretsmanager:TagResource"],
+])("without %s it says what to allow, and shows nothing of the login", async (action, permission) => {
+  const { sink } = fresh()
+  const allow = server.refuse(action)
+  const login = credential()
+  const result = await deliverTo(sink, login)
+  allow()
+  expect(result).toMatchObject({ outcome: "failed", error: { code: "access-denied", retryable: false } })
+  expect(result && "error" in result && result.error.hint).toContain(permission)
+  expect(JSON.stringify(result)).not.toContain(login.password.reveal().slice(100, 160))
+})
+
+test.each([
+  [{}, "name", /is required|conn_id/],
+  [{ name: "a b" }, "name", /letters, digits/],
+  [{ name: "ecr-abcdef" }, "name", /end of an ARN/],
+  [{ name: "ecr/{nothing}" }, "name", /stands for nothing/],
+])("refuses the options %j before any I/O", (options, _, says) => {
+  expect(() => makeSink(kind, { region: "eu-central-1", ...options })).toThrow(says)
+})
