@@ -72,6 +72,7 @@ export default defineSink({
       command: { words: command, env: environmentOf(env, deps), timeoutMs: timeout },
       answers,
       clock: deps.clock,
+      uid: deps.uid,
     }
     return {
       type: TYPE,

@@ -15,6 +15,8 @@ export type Exec = {
   /** The actions that it answers on standard output. */
   readonly answers: readonly Action[]
   readonly clock: SinkDeps["clock"]
+  /** Whoever it runs as, undefined where the platform has no users. */
+  readonly uid: number | undefined
 }
 
 /** What came of a question. */

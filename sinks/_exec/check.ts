@@ -1,8 +1,9 @@
-// Whether a delivery would be let in: the program can be run, and, where it answers `check`, what it says itself.
+// Whether a delivery would be let in: the program can be run and changed by nobody else, and, where it answers `check`, what it says itself.
 import { constants } from "node:fs"
 import { access, stat } from "node:fs/promises"
 import { DeliveryError } from "../../src/errors.ts"
 import type { Finding, Target } from "../../src/sink.ts"
+import { findTrusted } from "../_trust.ts"
 import { ask, type Exec } from "./ask.ts"
 import { startFailure } from "./failure.ts"
 import { targetsRequest } from "./protocol.ts"
@@ -16,8 +17,11 @@ export async function check(
   const subject = exec.place
   try {
     await requireExecutable(exec)
-    const runnable: Finding = { level: "ok", subject, message: "can be run" }
-    if (!exec.answers.includes("check")) return [runnable]
+    const runnable: readonly Finding[] = [
+      { level: "ok", subject, message: "can be run" },
+      ...(await strangersOf(exec)),
+    ]
+    if (!exec.answers.includes("check")) return runnable
     const { answer, failure, show } = await ask("check", targetsRequest("check", targets), [], exec, signal)
     const names = new Map(targets.map(({ slot, name }) => [slot, name]))
     const findings = (answer?.findings ?? []).map(
@@ -29,7 +33,7 @@ export async function check(
       }),
     )
     if (failure && !findings.some(({ level }) => level === "error")) throw failure
-    return [runnable, ...findings]
+    return [...runnable, ...findings]
   } catch (error) {
     if (!(error instanceof DeliveryError)) throw error
     const { message, hint } = error
@@ -49,4 +53,15 @@ async function requireExecutable({
   } catch (cause) {
     throw startFailure(cause, place)
   }
+}
+
+// Whoever can change the program gets every login, and whatever else this user may do.
+async function strangersOf({ command, place, uid }: Exec): Promise<readonly Finding[]> {
+  const {
+    words: [file = ""],
+  } = command
+  const found = uid === undefined ? { file } : await findTrusted(file, uid)
+  if (!("fault" in found)) return []
+  const { part, fault, hint } = found
+  return [{ level: "warning", subject: place, message: `${part} ${fault}`, fix: hint }]
 }

@@ -6,8 +6,8 @@ import { pathToFileURL } from "node:url"
 import * as v from "valibot"
 import { ConfigError } from "../../src/errors.ts"
 import type { SinkDeps, SinkKind } from "../../src/sink.ts"
+import { findTrusted } from "../_trust.ts"
 import { host, type Module } from "./host.ts"
-import { findTrusted } from "./trust.ts"
 
 /** The kind of sink that a file defines. Throws a ConfigError. */
 export async function loadModule(path: unknown, { uid }: Pick<SinkDeps, "uid">): Promise<SinkKind> {

@@ -192,7 +192,7 @@ describe("artifactory", () => {
         expect((await refused.deliver())[0]).toMatchObject({ error: says })
         const { sink } = refused
         const findings = await sink.check?.(sink.targets(REGISTRY), calm())
-        expect(findings?.[1]).toMatchObject({ level: "error", fix: says.hint })
+        expect(findings?.at(-1)).toMatchObject({ level: "error", fix: says.hint })
         server.answerWith(503)
         expect((await artifactory(server.url).deliver())[0]).toMatchObject({ error: { retryable: true } })
       } finally {

@@ -34,7 +34,7 @@ let count = 0
 /** A shell script as a command, with what is to be said of it in the options. */
 function shell(script: string, options: object = {}, deps: Partial<SinkDeps> = {}) {
   const path = join(folder, `script-${count++}`)
-  writeFileSync(path, `#!/bin/sh\n${script}\n`, { mode: 0o755 })
+  writeFileSync(path, `#!/bin/sh\n${script}\n`, { mode: 0o700 })
   return makeSink(kind, { command: [path], ...options }, testDeps(deps))
 }
 
@@ -273,6 +273,22 @@ test("passes on what a command finds, and its failure to check as a finding", as
   })
   const broken = shell("exit 1", { answers: "check" })
   expect(await broken.check?.(broken.targets(REGISTRY), calm())).toMatchObject([{ level: "error" }])
+})
+
+test("warns of a program that others can change", async () => {
+  const sink = shell("exit 0")
+  const [{ name = "" } = {}] = sink.targets(REGISTRY)
+  const path = name.slice(0, -HOST.length - 1)
+  expect(await sink.check?.([], calm())).toEqual([{ level: "ok", subject: path, message: "can be run" }])
+  Bun.spawnSync(["chmod", "777", path])
+  expect(await sink.check?.([], calm())).toMatchObject([
+    { level: "ok" },
+    {
+      level: "warning",
+      message: `${path} can be written by everybody (mode 0777)`,
+      fix: `\`chmod go-w ${path}\``,
+    },
+  ])
 })
 
 test("prints a JSON Schema in which every key says what it is, and nothing else is allowed", () => {

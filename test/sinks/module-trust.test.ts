@@ -3,7 +3,7 @@ import { afterEach, describe, expect, test } from "bun:test"
 import * as fs from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
-import { findTrusted } from "../../sinks/_module/trust.ts"
+import { findTrusted } from "../../sinks/_trust.ts"
 import { LACKS, testUnless } from "../support/files.ts"
 
 const UID = process.getuid?.() ?? 0
