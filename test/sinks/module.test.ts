@@ -1,10 +1,12 @@
 // The sink contract for modules, by the example: loaded under Bun from source, in the compiled binary, and under Deno.
-import { afterAll } from "bun:test"
+import { afterAll, expect, test } from "bun:test"
 import { join } from "node:path"
 import type { SinkKind } from "../../src/sink.ts"
 import { binary } from "../support/binary.ts"
+import { makeCredential } from "../support/credentials.ts"
 import { driveModule } from "../support/driven-module.ts"
 import { type SinkRig, testSink } from "../support/sink-suite.ts"
+import { calm, deliveriesOf, hours, makeSink, NOW, onlyTarget, REGISTRY, testDeps } from "../support/sinks.ts"
 import local, { VAULT_FILE } from "../support/vault-kind.ts"
 import { startVault, VAULT_TOKEN } from "../support/vault-server.ts"
 
@@ -56,3 +58,23 @@ for (const [place, command] of [
   afterAll(stop)
   prove(kind, place)
 }
+
+test("the example does not replace what somebody wrote while it was looking", async () => {
+  const vault = startVault()
+  try {
+    const theirs = { host: REGISTRY.host, username: "AWS", password: "theirs" }
+    const meddling = (async (input, init) => {
+      if (init?.method === "POST") vault.secrets.set(slot, { version: 7, data: theirs })
+      return fetch(input, init)
+    }) as typeof fetch
+    const options = { path: VAULT_FILE, address: vault.url, token: VAULT_TOKEN }
+    const sink = makeSink(local, options, testDeps({ fetch: meddling }))
+    const { slot } = onlyTarget(sink, REGISTRY)
+    const credential = makeCredential({ registry: REGISTRY, expiresAt: NOW + hours(12) })
+    const results = await sink.deliver(deliveriesOf(sink, [credential]), calm())
+    expect(results).toMatchObject([{ outcome: "failed", error: { code: "not-taken", retryable: true } }])
+    expect(vault.secrets.get(slot)?.data).toEqual(theirs)
+  } finally {
+    await vault.stop()
+  }
+})
