@@ -1,6 +1,6 @@
 // What the airflow-rest sink delivers, on the started web servers of real Airflow 3 and 2: what they then hold as
 // Airflow's own Connection reads it, whom they let in, and that the Docker provider's hook logs in and pulls with it.
-import { beforeAll, expect, test } from "bun:test"
+import { afterAll, beforeAll, expect, test } from "bun:test"
 import { randomBytes } from "node:crypto"
 import { passwordOfRole } from "../../scripts/services/airflow-releases.ts"
 import { TOKEN_SECONDS } from "../../scripts/services/airflow-server.ts"
@@ -51,6 +51,7 @@ function proveOn(server: Server, installed: InstalledAirflow, api: "v1" | "v2"):
   }
 
   beforeAll(() => airflow.add([old, theirs]), PATIENCE_MS)
+  afterAll(() => airflow[Symbol.asyncDispose]())
 
   test(
     "creates a connection and repairs another, whose extra and description stay",

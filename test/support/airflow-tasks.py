@@ -1,7 +1,8 @@
-# What tests ask of a real Airflow, of any release since 1.10: tasks as JSON on standard input, their results as JSON on
-# the last line of standard output. Airflow's own classes do the work.
+# What tests ask of a real Airflow, of any release since 1.10: a task as a line of JSON on standard input, its result or
+# its traceback as one on standard output, until the input ends. Airflow's own classes do the work.
 import json
 import sys
+import traceback
 
 import airflow
 from airflow.models.connection import Connection
@@ -59,18 +60,28 @@ def describe(connection):
     }
 
 
-def pull(daemon, conn_id, image):
-    """Logs the Docker provider's hook in at a daemon with a connection, and pulls."""
+def pull(pulls):
+    """Logs the Docker provider's hook in at each daemon with a connection, and pulls."""
     from airflow.providers.docker.hooks.docker import DockerHook
 
-    hook = DockerHook(docker_conn_id=conn_id, base_url=daemon, version="1.43")
-    if SINCE_3:
-        hook.get_connection = look_up
-    for _ in hook.get_conn().pull(image, stream=True):
-        pass
-    return None
+    for wanted in pulls:
+        hook = DockerHook(docker_conn_id=wanted["connId"], base_url=wanted["daemon"], version="1.43")
+        if SINCE_3:
+            hook.get_connection = look_up
+        for _ in hook.get_conn().pull(wanted["image"], stream=True):
+            pass
 
 
 TASKS = {"add": add, "rows": rows, "find": find, "pull": pull}
-results = [TASKS[task.pop("do")](**task) for task in json.load(sys.stdin)]
-print("\n" + json.dumps(results))
+
+
+def answer(line):
+    task = json.loads(line)
+    try:
+        return {"result": TASKS[task.pop("do")](**task)}
+    except Exception:
+        return {"error": traceback.format_exc()}
+
+
+for line in sys.stdin:
+    print("\nanswer: " + json.dumps(answer(line)), flush=True)

@@ -4,6 +4,7 @@ import { copyFile, mkdtemp, rm } from "node:fs/promises"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { AIRFLOW_FERNET_KEY, airflowEnvironment } from "../../scripts/services/airflow-releases.ts"
+import { runToEnd, startTasks, type TaskProcess } from "./airflow-process.ts"
 import { type DatabaseService, freshDatabase } from "./services.ts"
 
 /** An installation: what the services `airflow33`, `airflow211` and their like tell. */
@@ -44,7 +45,10 @@ type FoundConnection = {
 
 type Variables = Readonly<Record<string, string>>
 
-/** Each call is a process of Airflow, which takes some seconds; all take variables to be set beside `env`. */
+/**
+ * Calls may be given variables to be set beside `env`, and are then a process of their own, which takes some seconds; those
+ * without share one, which stays until the end.
+ */
 export type RealAirflow = {
   readonly version: string
   /** SQLAlchemy's URL of the metadata database, which has Airflow's tables. */
@@ -65,7 +69,7 @@ export type RealAirflow = {
     pulls: readonly { readonly daemon: string; readonly connId: string; readonly image: string }[],
     env?: Variables,
   ): Promise<void>
-  /** Removes the folder, with the database where that is a file. */
+  /** Ends the process and, where it was opened, removes the folder, with the database where that is a file. */
   [Symbol.asyncDispose](): Promise<void>
 }
 
@@ -80,7 +84,13 @@ export async function openRealAirflow(
   const opened = useRealAirflow(installed, { home, url })
   if (place === "sqlite") await copyFile(installed.database, file)
   else await opened.command(installed.migrate.split(" "))
-  return { ...opened, [Symbol.asyncDispose]: () => rm(home, { recursive: true, force: true }) }
+  return {
+    ...opened,
+    async [Symbol.asyncDispose]() {
+      await opened[Symbol.asyncDispose]()
+      await rm(home, { recursive: true, force: true })
+    },
+  }
 }
 
 /** An Airflow on a folder and a database that are there, such as a started web server's. */
@@ -94,10 +104,18 @@ export function useRealAirflow(
     ...airflowEnvironment({ version, home, url, fernetKey }),
     DOCKER_CONFIG: join(home, "docker"),
   }
-  const ask = async (tasks: readonly object[], more: Variables = {}) => {
-    const program = Bun.fileURLToPath(import.meta.resolve("./airflow-tasks.py"))
-    const out = await runToEnd([python, program], { ...env, ...more }, JSON.stringify(tasks))
-    return JSON.parse(out.trimEnd().split("\n").at(-1) ?? "")
+  let kept: TaskProcess | undefined
+  const ask = async <Result>(task: object, more: Variables = {}): Promise<Result> => {
+    if (Object.keys(more).length === 0) {
+      kept ??= startTasks(python, env)
+      return kept.ask(task) as Promise<Result>
+    }
+    const own = startTasks(python, { ...env, ...more })
+    try {
+      return (await own.ask(task)) as Result
+    } finally {
+      await own.end()
+    }
   }
   return {
     version,
@@ -105,36 +123,15 @@ export function useRealAirflow(
     fernetKey,
     env,
     command: (args, more = {}) => runToEnd([python, airflow, ...args], { ...env, ...more }),
-    add: (connections, more) => ask([{ do: "add", connections }], more),
-    rows: async (ids, more) => (await ask([{ do: "rows", ids }], more))[0],
-    find: async (ids, more) => (await ask([{ do: "find", ids }], more))[0],
-    pull: (pulls, more) =>
-      ask(
-        pulls.map(({ daemon, connId, image }) => ({ do: "pull", daemon, conn_id: connId, image })),
-        more,
-      ),
-    [Symbol.asyncDispose]: async () => {},
+    add: (connections, more) => ask({ do: "add", connections }, more),
+    rows: (ids, more) => ask({ do: "rows", ids }, more),
+    find: (ids, more) => ask({ do: "find", ids }, more),
+    pull: (pulls, more) => ask({ do: "pull", pulls }, more),
+    [Symbol.asyncDispose]: async () => kept?.end(),
   }
 }
 
 // Airflow 3 brings a SQLAlchemy whose own choice for PostgreSQL is another driver than the one that is installed.
 function withDriver(url: string): string {
   return url.replace(/^postgresql:/, "postgresql+psycopg2:").replace(/^mysql:/, "mysql+pymysql:")
-}
-
-async function runToEnd(command: readonly string[], env: Variables, input = ""): Promise<string> {
-  const child = Bun.spawn([...command], {
-    env,
-    stdin: new Blob([input]),
-    stdout: "pipe",
-    stderr: "pipe",
-    timeout: 120_000,
-  })
-  const [out, error, code] = await Promise.all([
-    new Response(child.stdout).text(),
-    new Response(child.stderr).text(),
-    child.exited,
-  ])
-  if (code !== 0) throw new Error(`${command.at(-1)} ended with ${child.signalCode ?? code}\n${out}${error}`)
-  return out
 }
