@@ -23,8 +23,8 @@ export type UnitOptions = {
 /** One file: its name and its text. */
 export type UnitFile = { readonly name: string; readonly text: string }
 
-/** The first line of every unit that is written, which says that it may be written again. */
-export const UNIT_MARK = "# Written by `ecrelay install systemd`"
+// The first line of every unit.
+const UNIT_MARK = "# Written by `ecrelay install systemd`"
 
 /** How long `refresh` of a timer's service may take, and what it leaves alone. */
 const TIMER_ARGUMENTS = ["refresh", "--min-remaining", "6h", "--timeout", "5m"]
@@ -142,7 +142,7 @@ function userHardening(): readonly string[] {
   ]
 }
 
-function systemHardening({ manager, writable }: UnitOptions): readonly string[] {
+function systemHardening({ manager, writable, timer }: UnitOptions): readonly string[] {
   const root = manager.kind === "system" && manager.user === "root"
   return [
     "# What it may not do",
@@ -166,7 +166,10 @@ function systemHardening({ manager, writable }: UnitOptions): readonly string[] 
     "ProtectProc=invisible",
     "ProcSubset=pid",
     "# IPAddressDeny= is left out: the addresses of AWS, proxies and databases are not known here.",
-    "# MemoryDenyWriteExecute= is left out: the program compiles itself while it runs.",
+    // Tried under the real systemd: the messages do not come through, and the start never ends.
+    timer
+      ? "MemoryDenyWriteExecute=yes"
+      : "# MemoryDenyWriteExecute= is left out: the way to systemd's socket is compiled while it runs.",
   ]
 }
 

@@ -5,7 +5,7 @@ import { mkdir, readdir, readFile, writeFile } from "node:fs/promises"
 import { join } from "node:path"
 import { type StandIn, startAws } from "../scripts/aws.ts"
 import { carriedEnvironment } from "../src/unit-environment.ts"
-import { binary, ecrelay, standInEnvironment, temporaryFolder } from "./support/binary.ts"
+import { binary, ecrelay, OFFLINE, standInEnvironment, temporaryFolder } from "./support/binary.ts"
 
 let aws: StandIn
 beforeAll(async () => {
@@ -23,6 +23,7 @@ async function person() {
   const env: Record<string, string> = {
     HOME: home,
     ...standInEnvironment(aws.url),
+    ...OFFLINE,
     PATH: process.env.PATH ?? "",
   }
   const install = (...argv: readonly string[]) => ecrelay([...OWN, ...argv], { env })
@@ -97,7 +98,9 @@ test("a dry run shows every file and writes none", async () => {
 test("writes no secret into a file that everybody may read, and names what the unit will not see", async () => {
   const { install, env, unit, textOf } = await person()
   const { out } = await install(...WHAT)
-  expect(out).toContain("the unit takes along: AWS_EC2_METADATA_DISABLED, AWS_ENDPOINT_URL, AWS_REGION\n")
+  expect(out).toContain(
+    "the unit takes along: AWS_EC2_METADATA_DISABLED, AWS_ENDPOINT_URL, AWS_REGION, HTTPS_PROXY, NO_PROXY\n",
+  )
   expect(out).toMatch(
     /does not see your AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY: .*\/environment \(mode 0600\)/,
   )

@@ -10,7 +10,7 @@ import { describe as describeSink } from "../src/commands/sinks.ts"
 import { flagOf, SETTINGS } from "../src/settings.ts"
 import { formatUnits, type UnitOptions } from "../src/units.ts"
 import { connectionTable } from "./support/airflow-tables.ts"
-import { binary, ecrelay, standInEnvironment, temporaryFolder } from "./support/binary.ts"
+import { binary, ecrelay, OFFLINE, standInEnvironment, temporaryFolder } from "./support/binary.ts"
 
 const ROOT = join(import.meta.dir, "..")
 const readme = await readFile(join(ROOT, "README.md"), "utf8")
@@ -51,7 +51,7 @@ async function machine(): Promise<Record<string, string>> {
     DEMO_IDENTITY.secretAccessKey,
   ])
   db.close()
-  return { HOME: home, ...standInEnvironment(aws.url) }
+  return { HOME: home, ...standInEnvironment(aws.url), ...OFFLINE }
 }
 
 function words(command: string): readonly string[] {

@@ -7,7 +7,7 @@ import { join } from "node:path"
 import { type StandIn, startAws } from "../scripts/aws.ts"
 import { packageDebian } from "../scripts/package.ts"
 import { connectionTable } from "./support/airflow-tables.ts"
-import { binary, standInEnvironment, temporaryFolder } from "./support/binary.ts"
+import { binary, OFFLINE, standInEnvironment, temporaryFolder } from "./support/binary.ts"
 import { bootCopy, type Machine } from "./support/machine.ts"
 import { describeWithService } from "./support/services.ts"
 
@@ -37,7 +37,7 @@ describeWithService("systemd", "a machine under systemd", (facts) => {
   })
 
   const environment = () =>
-    Object.entries(standInEnvironment(aws.url))
+    Object.entries({ ...standInEnvironment(aws.url), ...OFFLINE })
       .map(([name, value]) => `${name}=${value}\n`)
       .join("")
 

@@ -155,7 +155,7 @@ function requireWritten(answer: Answer, { registry }: Credential): void {
 }
 
 /** What is wrong with an answer that is none of those expected. */
-export function notUnderstood(answer: Answer, what: string): RestError {
+function notUnderstood(answer: Answer, what: string): RestError {
   const { status, body } = answer
   if (status === 400 || status === 422)
     return new RestError(`Airflow did not accept ${what} (${status}${complaintsOf(body)})`, {

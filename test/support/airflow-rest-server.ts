@@ -36,7 +36,7 @@ export type RestServerOptions = {
 }
 
 /** A request as it arrived. `path` is relative to the base path, with its query. */
-export type Seen = {
+type Seen = {
   readonly method: string
   readonly path: string
   readonly authorization: string | null
@@ -67,7 +67,7 @@ export type RestServer = {
 /** The credentials of the stand-in's users. */
 export const USERS = { admin: "adm:in pä$$", viewer: "viewer-password", reader: "reader-password" }
 /** What the stand-in's Keycloak knows. */
-export const KEYCLOAK = {
+const KEYCLOAK = {
   client_id: "ecrelay",
   client_secret: "client-s3cret",
   assertion: "aaa.bbb.ccc-assertion",
@@ -141,7 +141,7 @@ const EMPTY = {
 const ID = /^[\w.-]+$/
 
 /** A web page, as single-page applications and login pages answer with. */
-export const webPage = (status = 200) =>
+const webPage = (status = 200) =>
   new Response("<!doctype html><html><title>Airflow</title></html>", {
     status,
     headers: { "Content-Type": "text/html; charset=utf-8" },

@@ -34,7 +34,7 @@ export async function deliverTo(sink: Sink, credential: Credential): Promise<Del
 }
 
 /** Asks Parameter Store without a client of AWS's; moto tells the region by the header. */
-export async function askSsm<T>(url: string, action: string, input: object): Promise<T> {
+async function askSsm<T>(url: string, action: string, input: object): Promise<T> {
   const credential = "AKIA/20260101/eu-central-1/ssm/aws4_request"
   const response = await fetch(url, {
     method: "POST",

@@ -33,6 +33,9 @@ export function standInEnvironment(url: string): Record<string, string> {
   }
 }
 
+/** The variables by which whatever would leave this machine ends at once, such as a login that `check` tries. */
+export const OFFLINE = { HTTPS_PROXY: "http://127.0.0.1:9", NO_PROXY: "127.0.0.1,localhost" }
+
 /** Runs the binary to its end. Nothing of this process's environment reaches it. */
 export async function ecrelay(
   argv: readonly string[],

@@ -4,7 +4,7 @@ import { tmpdir } from "node:os"
 import { basename, dirname, join } from "node:path"
 import { type BootedMachine, bootMachine } from "../../scripts/services/systemd.ts"
 
-export type Said = { readonly out: string; readonly code: number }
+type Said = { readonly out: string; readonly code: number }
 
 /** A booted machine. Paths are those that it sees. */
 export type Machine = AsyncDisposable & {

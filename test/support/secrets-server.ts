@@ -2,7 +2,7 @@
 // under way.
 
 /** A secret as the server keeps it. */
-export type StoredSecret = {
+type StoredSecret = {
   readonly value: string
   readonly keyId: string | undefined
   readonly tags: readonly { readonly Key: string; readonly Value: string }[]

@@ -4,7 +4,7 @@
 import type { PutParameterRequest } from "@aws-sdk/client-ssm"
 
 /** A parameter as the server keeps it. */
-export type Stored = {
+type Stored = {
   readonly value: string
   readonly type: string
   readonly version: number
@@ -17,7 +17,7 @@ export type Stored = {
 export type Refusal = { readonly type: string; readonly message?: string; readonly status?: number }
 
 /** One request: AWS's action without the service, what was sent, and as whom and where. */
-export type Request = {
+type Request = {
   readonly action: string
   readonly input: Readonly<Record<string, unknown>>
   readonly accessKeyId: string | undefined
