@@ -22,6 +22,7 @@ const DESCRIPTIONS: Readonly<Record<Command, string>> = {
   run: "Stay, and refresh before expiry: for a service",
   status: "What every target holds, and until when",
   check: "Prove that it would work, change nothing, say what to mend",
+  wait: "Wait until every target is fresh, or --timeout",
   sinks: "The kinds of sink; with a type, its options and the permissions it needs",
   config: "Print the effective configuration as TOML: turns flags into a file",
   install: "Write the units of a service: ecrelay install systemd",

@@ -13,6 +13,7 @@ const COMMANDS = {
   run: async () => (await import("./commands/run.ts")).run,
   status: async () => (await import("./commands/status.ts")).status,
   check: async () => (await import("./commands/check.ts")).check,
+  wait: async () => (await import("./commands/wait.ts")).wait,
   config: async () => (await import("./commands/config.ts")).config,
 } as const
 

@@ -2,7 +2,7 @@
 // variable beats the file. The texts stay as they were written; `config.ts` says what they mean.
 
 /** The commands that exist. */
-export const COMMANDS = ["refresh", "run", "status", "check", "sinks", "config", "install"] as const
+export const COMMANDS = ["refresh", "run", "status", "check", "wait", "sinks", "config", "install"] as const
 export type Command = (typeof COMMANDS)[number]
 
 /** One setting: how it is given and what it means. */
@@ -19,8 +19,9 @@ export type Setting = {
   readonly commands: readonly Command[]
 }
 
-const ALL: readonly Command[] = ["refresh", "run", "status", "check", "config", "install"]
+const ALL: readonly Command[] = ["refresh", "run", "status", "check", "wait", "config", "install"]
 const WRITING: readonly Command[] = ["refresh", "run", "config", "install"]
+const LOGGING: readonly Command[] = [...WRITING, "wait"]
 
 /** All of them, in the order of help. */
 export const SETTINGS: readonly Setting[] = [
@@ -158,19 +159,19 @@ export const SETTINGS: readonly Setting[] = [
     key: "output",
     value: "text|json",
     description: "Form of the result on standard output",
-    commands: ["refresh", "status", "check", "sinks"],
+    commands: ["refresh", "status", "check", "wait", "sinks"],
   },
   {
     key: "log_level",
     value: "debug|info|warn|error",
     description: "Least important log line to print (default info)",
-    commands: WRITING,
+    commands: LOGGING,
   },
   {
     key: "log_format",
     value: "text|json",
     description: "Form of log lines on standard error",
-    commands: WRITING,
+    commands: LOGGING,
   },
 ]
 

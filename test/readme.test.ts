@@ -71,7 +71,7 @@ describe("a command of the README", () => {
         const env = await machine()
         // The units of this machine stay as they are; under a booted systemd they have a test of their own.
         if (argv[0] === "install") argv.push("--dry-run")
-        if (argv[0] === "status") await ecrelay(["refresh", ...argv.slice(1)], { env })
+        if (argv[0] === "status" || argv[0] === "wait") await ecrelay(["refresh", ...argv.slice(1)], { env })
         if (argv[0] !== "run") return expect((await ecrelay(argv, { env })).code).toBe(0)
         const child = Bun.spawn([await binary(), ...argv], { env, stderr: "pipe", stdout: "ignore" })
         let said = ""
