@@ -5,7 +5,7 @@ import { DeliveryError } from "../src/errors.ts"
 import { defineSink, flagOption, type Held, listOption, textOption } from "../src/sink.ts"
 import { asDeliveryError, CallError } from "./_aws/call.ts"
 import { identityOf, identityOptions, placeName } from "./_aws/identity.ts"
-import { LOGIN_FORMATS, readLogin } from "./_aws/login-format.ts"
+import { LOGIN_FORMATS, partOf, readLogin } from "./_aws/login-format.ts"
 import { slotNaming } from "./_aws/slot-name.ts"
 import { visitStore } from "./_aws/visit.ts"
 import { checkDelivery, deliverLogins } from "./_aws-secrets-manager/delivery.ts"
@@ -32,7 +32,7 @@ export default defineSink({
       v.pipe(
         v.picklist(LOGIN_FORMATS),
         v.description(
-          "airflow: as Airflow's backend reads it (airflow-uri: the same as a URI); docker-config: a whole config.json; password: nothing else; json: host, username, password, expiresAt",
+          "airflow: as Airflow's backend reads it (airflow-uri: the same as a URI); docker-config: a whole config.json, with the logins of all registries for which the name is the same; password: nothing else; json: host, username, password, expiresAt",
         ),
       ),
       "airflow",
@@ -57,7 +57,11 @@ export default defineSink({
     return {
       type,
       targets: (registry) =>
-        namesFor(registry).map((slot) => ({ registry, slot, name: `${place} secret ${slot}` })),
+        namesFor(registry).map((slot) => ({
+          registry,
+          slot,
+          name: `${place} secret ${slot}${partOf(format, registry.host)}`,
+        })),
       deliver: (deliveries, signal) =>
         visit(signal, (store) => deliverLogins(deliveries, store, policy(), deps, signal)),
       read: (targets, signal) =>
@@ -84,11 +88,10 @@ export default defineSink({
   },
 })
 
-// Found before any call. AWS adds six characters of its own to the ARN, which a name that ends like that is taken for.
+// Found before any call. AWS advises against names that end like an ARN, with a hyphen and six characters; connection
+// ids such as `ecr-docker` do, and we never ask by a part of an ARN.
 function secretNameProblem(name: string): string | undefined {
   if (!/^[\w/+=.@-]+$/.test(name)) return "a secret's name may hold letters, digits and / _ + = . @ - only"
   if (name.length > 512) return "a secret's name may not be longer than 512 characters"
-  if (/-\w{6}$/.test(name))
-    return "a secret's name should not end with a hyphen and six characters: AWS would take them for the end of an ARN"
   return undefined
 }

@@ -6,7 +6,7 @@ import { DeliveryError } from "../src/errors.ts"
 import { defineSink, flagOption, type Held, listOption, textOption } from "../src/sink.ts"
 import { asDeliveryError, CallError } from "./_aws/call.ts"
 import { identityOf, identityOptions, placeName } from "./_aws/identity.ts"
-import { LOGIN_FORMATS, readLogin } from "./_aws/login-format.ts"
+import { LOGIN_FORMATS, partOf, readLogin } from "./_aws/login-format.ts"
 import { slotNaming } from "./_aws/slot-name.ts"
 import { visitStore } from "./_aws/visit.ts"
 import { checkDelivery } from "./_aws-ssm/check.ts"
@@ -37,7 +37,7 @@ export default defineSink({
       v.pipe(
         v.picklist(LOGIN_FORMATS),
         v.description(
-          "airflow: as Airflow's backend reads it (airflow-uri: the same as a URI); docker-config: a whole config.json; password: nothing else; json: host, username, password, expiresAt",
+          "airflow: as Airflow's backend reads it (airflow-uri: the same as a URI); docker-config: a whole config.json, with the logins of all registries for which the name is the same; password: nothing else; json: host, username, password, expiresAt",
         ),
       ),
       "airflow",
@@ -71,7 +71,11 @@ export default defineSink({
     return {
       type,
       targets: (registry) =>
-        namesFor(registry).map((slot) => ({ registry, slot, name: `${place} parameter ${slot}` })),
+        namesFor(registry).map((slot) => ({
+          registry,
+          slot,
+          name: `${place} parameter ${slot}${partOf(format, registry.host)}`,
+        })),
       deliver: (deliveries, signal) =>
         visit(signal, (store) => deliverLogins(deliveries, store, policy(), deps, signal)),
       read: (targets, signal) =>

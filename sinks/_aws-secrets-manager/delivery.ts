@@ -1,13 +1,15 @@
 // What becomes of each secret: left alone, made, given a new value, or refused because it is somebody else's. Every
 // secret is dealt with on its own; one that fails holds up no other.
-import { outlives } from "../../src/credential.ts"
 import { DeliveryError } from "../../src/errors.ts"
 import type { Delivery, DeliveryResult, Finding, Target } from "../../src/sink.ts"
 import { asDeliveryError, CallError, isDenied, PARALLEL } from "../_aws/call.ts"
-import { formatLogin, type LoginFormat, readLogin } from "../_aws/login-format.ts"
+import type { LoginFormat } from "../_aws/login-format.ts"
+import { blindSharingProblem, renew, wholeSlot } from "../_aws/renewal.ts"
 import { inParallel } from "../_parallel.ts"
 import { type Context, contextOf } from "./failure.ts"
 import { type Look, type Making, type Store, TAG } from "./store.ts"
+
+const SINK = "aws-secrets-manager"
 
 /** How secrets are written. */
 export type Policy = {
@@ -19,6 +21,9 @@ export type Policy = {
   readonly now: number
 }
 
+// AWS's limit on a secret's text, in bytes.
+const MAX_BYTES = 65_536
+
 /** Delivers into an open store; the results in order. Rejects only where the signal is aborted. */
 export async function deliverLogins(
   deliveries: readonly Delivery[],
@@ -27,16 +32,25 @@ export async function deliverLogins(
   context: Context,
   signal: AbortSignal,
 ): Promise<readonly DeliveryResult[]> {
-  const looks = await store.look([...new Set(deliveries.map(({ target }) => target.slot))])
-  return inParallel(PARALLEL, deliveries, async (delivery): Promise<DeliveryResult> => {
-    const { target, credential } = delivery
+  const bySlot = Map.groupBy(deliveries, ({ target }) => target.slot)
+  const looks = await store.look([...bySlot.keys()])
+  const results = new Map<Delivery, DeliveryResult | undefined>()
+  await inParallel(PARALLEL, [...bySlot], async ([slot, together]) => {
     try {
-      return await deliverOne(delivery, looks.get(target.slot) ?? "missing", store, policy)
+      const done = await deliverTogether(together, looks.get(slot) ?? "missing", store, policy)
+      for (const [i, delivery] of together.entries()) results.set(delivery, done[i])
     } catch (error) {
       signal.throwIfAborted()
-      return { outcome: "failed", error: failureOf(error, target, context, credential) }
+      for (const delivery of together) {
+        const { target, credential } = delivery
+        results.set(delivery, {
+          outcome: "failed",
+          error: failureOf(error, target, context, credential),
+        })
+      }
     }
   })
+  return deliveries.map((delivery) => results.get(delivery) as DeliveryResult)
 }
 
 /** Looks at every secret without changing one. Rejects only where the signal is aborted. */
@@ -70,34 +84,53 @@ function failureOf(
   return asDeliveryError(error, { ...contextOf(name, context), ...(credential ? { credential } : {}) })
 }
 
-async function deliverOne(
-  { target, credential }: Delivery,
+/** Delivers what goes into one secret, in one write. */
+async function deliverTogether(
+  deliveries: readonly Delivery[],
   look: Look,
   store: Store,
   policy: Policy,
-): Promise<DeliveryResult> {
-  const making = { name: target.slot, value: formatLogin(policy.format, credential), kmsKey: policy.kmsKey }
-  const delivered = { outcome: "delivered", expiresAt: credential.expiresAt } as const
-  if (look === "missing") {
+): Promise<readonly DeliveryResult[]> {
+  const [{ target }] = deliveries as readonly [Delivery]
+  const name = wholeSlot(target, policy.format)
+  const unread = look instanceof CallError ? look : undefined
+  // With adopt=true the permission to write is enough: then nothing is compared.
+  if (unread && !(policy.adopt && isDenied(unread))) throw unread
+  const about = { sink: SINK, target: name, readAction: "secretsmanager:GetSecretValue" }
+  const blindness = unread && blindSharingProblem(about, deliveries)
+  if (blindness) throw blindness
+  const secret = look === "missing" || look instanceof CallError ? undefined : look
+  const { value, results } = renew(secret?.value, deliveries, { ...policy, problemOf: sizeProblem })
+  if (value === undefined) return results
+  const making = { name: target.slot, value, kmsKey: policy.kmsKey }
+  if (unread) await writeBlindly(making, store)
+  else if (!secret) {
     const beaten = await make(making, store, policy)
-    if (!beaten) return delivered
+    if (!beaten) return results
     const now = (await store.look([target.slot])).get(target.slot) ?? beaten
     if (now === "missing") throw beaten
-    return deliverOne({ target, credential }, now, store, policy)
+    return deliverTogether(deliveries, now, store, policy)
+  } else {
+    if (!policy.adopt && !(await store.isOurs(target.slot))) throw notOurs(name)
+    await store.put(target.slot, value)
   }
-  if (look instanceof CallError) {
-    // With adopt=true the permission to write is enough: then nothing is compared.
-    if (!policy.adopt || !isDenied(look)) throw look
-    await writeBlindly(making, store)
-    return delivered
-  }
-  if (look.value === making.value) return { ...delivered, outcome: "unchanged" }
-  const held = readLogin(policy.format, look.value, target.registry.host)
-  if (!held.differs && outlives(held.expiresAt, credential, policy.now))
-    return { outcome: "unchanged", expiresAt: held.expiresAt }
-  if (!policy.adopt && !(await store.isOurs(target.slot))) throw notOurs(target)
-  await store.put(target.slot, making.value)
-  return delivered
+  return results
+}
+
+/** Why AWS would refuse a text for its length, undefined where it fits. */
+function sizeProblem(value: string, target: string): DeliveryError | undefined {
+  const size = Buffer.byteLength(value)
+  if (size <= MAX_BYTES) return undefined
+  return new DeliveryError(
+    `${target}: the secret would be ${size.toLocaleString("en-GB")} bytes long, and AWS takes ${MAX_BYTES.toLocaleString("en-GB")}`,
+    {
+      sink: SINK,
+      target,
+      code: "too-long",
+      hint: "{account} and {region} in the name give each registry a secret of its own",
+      retryable: false,
+    },
+  )
 }
 
 /** Makes a secret; returns the error where somebody else made it meanwhile. */
@@ -130,7 +163,7 @@ async function checkOne(target: Target, look: Look, store: Store, policy: Policy
     const message = "may not be read, so that every delivery writes it"
     return { level: "warning", subject, message, fix: "allow secretsmanager:GetSecretValue on it" }
   }
-  if (!policy.adopt && !(await store.isOurs(target.slot))) throw notOurs(target)
+  if (!policy.adopt && !(await store.isOurs(target.slot))) throw notOurs(wholeSlot(target, policy.format))
   return { level: "ok", subject, message: "can be read, and is ours to write" }
 }
 
@@ -138,9 +171,9 @@ function isNamed(error: unknown, name: string): error is CallError {
   return error instanceof CallError && error.errorName === name
 }
 
-function notOurs({ name: target }: Target): DeliveryError {
+function notOurs(target: string): DeliveryError {
   return new DeliveryError(`${target}: was not made by ecrelay: it is there without the tag ${TAG.Key}`, {
-    sink: "aws-secrets-manager",
+    sink: SINK,
     target,
     code: "not-ours",
     hint: `choose another name; or give it the tag ${TAG.Key}=${TAG.Value}, or take it over with adopt=true`,

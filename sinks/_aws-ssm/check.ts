@@ -3,6 +3,7 @@
 import { DeliveryError } from "../../src/errors.ts"
 import type { Finding, Target } from "../../src/sink.ts"
 import { asDeliveryError, CallError, isDenied, PARALLEL } from "../_aws/call.ts"
+import { wholeSlot } from "../_aws/renewal.ts"
 import { inParallel } from "../_parallel.ts"
 import { notOurs, type Policy, plaintextWarning } from "./delivery.ts"
 import { type Context, contextOf } from "./failure.ts"
@@ -37,8 +38,9 @@ async function checkOne(target: Target, look: Look, store: Store, policy: Policy
     const message = "may not be read, so that every delivery writes it"
     return { level: "warning", subject, message, fix: "allow ssm:GetParameters on it" }
   }
-  if (!policy.adopt && !(await store.isOurs(target.slot))) throw notOurs(look, target)
-  const warning = plaintextWarning(look, target, policy)
+  if (!policy.adopt && !(await store.isOurs(target.slot)))
+    throw notOurs(look, wholeSlot(target, policy.format))
+  const warning = plaintextWarning(look, subject, policy)
   if (warning) return { level: "warning", subject, message: warning }
   return (
     fullness(look, target, policy) ?? { level: "ok", subject, message: "can be read, and is ours to write" }

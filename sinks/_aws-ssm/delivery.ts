@@ -1,13 +1,12 @@
 // What becomes of each parameter: left alone, made, given a new value, or refused because it is somebody else's. Every
 // parameter is dealt with on its own; one that fails holds up no other.
-import { outlives } from "../../src/credential.ts"
 import { DeliveryError } from "../../src/errors.ts"
-import type { Delivery, DeliveryResult, Target } from "../../src/sink.ts"
+import type { Delivery, DeliveryResult } from "../../src/sink.ts"
 import { asDeliveryError, CallError, isDenied, PARALLEL } from "../_aws/call.ts"
-import { formatLogin, readLogin } from "../_aws/login-format.ts"
+import { blindSharingProblem, renew, wholeSlot } from "../_aws/renewal.ts"
 import { inParallel } from "../_parallel.ts"
 import { type Context, contextOf } from "./failure.ts"
-import { requireFit, type Sizing } from "./size.ts"
+import { type Sizing, sizeProblem } from "./size.ts"
 import { type Look, type Parameter, type Store, TAG, type Writing } from "./store.ts"
 
 /** How parameters are written. */
@@ -27,16 +26,20 @@ export async function deliverLogins(
   context: Context,
   signal: AbortSignal,
 ): Promise<readonly DeliveryResult[]> {
-  const looks = await store.look([...new Set(deliveries.map(({ target }) => target.slot))])
-  return inParallel(PARALLEL, deliveries, async (delivery): Promise<DeliveryResult> => {
-    const look = looks.get(delivery.target.slot) ?? "missing"
+  const bySlot = Map.groupBy(deliveries, ({ target }) => target.slot)
+  const looks = await store.look([...bySlot.keys()])
+  const results = new Map<Delivery, DeliveryResult | undefined>()
+  await inParallel(PARALLEL, [...bySlot], async ([slot, together]) => {
     try {
-      return await deliverOne(delivery, look, store, policy, context)
+      const done = await deliverTogether(together, looks.get(slot) ?? "missing", store, policy)
+      for (const [i, delivery] of together.entries()) results.set(delivery, done[i])
     } catch (error) {
       signal.throwIfAborted()
-      return { outcome: "failed", error: failureOf(error, delivery, context) }
+      for (const delivery of together)
+        results.set(delivery, { outcome: "failed", error: failureOf(error, delivery, context) })
     }
   })
+  return deliveries.map((delivery) => results.get(delivery) as DeliveryResult)
 }
 
 function failureOf(error: unknown, { target, credential }: Delivery, context: Context): DeliveryError {
@@ -45,39 +48,40 @@ function failureOf(error: unknown, { target, credential }: Delivery, context: Co
   return asDeliveryError(error, { ...contextOf(target.name, context), credential })
 }
 
-async function deliverOne(
-  { target, credential }: Delivery,
+/** Delivers what goes into one parameter, in one write. */
+async function deliverTogether(
+  deliveries: readonly Delivery[],
   look: Look,
   store: Store,
   policy: Policy,
-  context: Context,
-): Promise<DeliveryResult> {
-  const value = formatLogin(policy.format, credential)
-  requireFit(value, target.name, policy)
-  const { kmsKey, tier } = policy
-  const writing: Writing = { name: target.slot, value, kmsKey, tier }
-  const delivered = { outcome: "delivered", expiresAt: credential.expiresAt } as const
-  if (look === "missing") {
+): Promise<readonly DeliveryResult[]> {
+  const [{ target }] = deliveries as readonly [Delivery]
+  const name = wholeSlot(target, policy.format)
+  const unread = look instanceof CallError ? look : undefined
+  // With adopt=true the permission to write is enough: then nothing is compared.
+  if (unread && !(policy.adopt && isDenied(unread))) throw unread
+  const about = { sink: "aws-ssm", target: name, readAction: "ssm:GetParameters" }
+  const blindness = unread && blindSharingProblem(about, deliveries)
+  if (blindness) throw blindness
+  const parameter = look === "missing" || look instanceof CallError ? undefined : look
+  const problemOf = (value: string, of: string) => sizeProblem(value, of, policy)
+  const { value, results } = renew(parameter?.value, deliveries, { ...policy, problemOf })
+  if (value === undefined) return results
+  const writing: Writing = { name: target.slot, value, kmsKey: policy.kmsKey, tier: policy.tier }
+  if (unread) await writeBlindly(writing, store)
+  else if (!parameter) {
     const beaten = await make(writing, store, policy)
-    if (!beaten) return delivered
+    if (!beaten) return results
     const now = (await store.look([target.slot])).get(target.slot) ?? beaten
     if (now === "missing") throw beaten
-    return deliverOne({ target, credential }, now, store, policy, context)
+    return deliverTogether(deliveries, now, store, policy)
+  } else {
+    if (!policy.adopt && !(await store.isOurs(target.slot))) throw notOurs(parameter, name)
+    const warning = plaintextWarning(parameter, name, policy)
+    await replace({ ...writing, type: parameter.type }, store)
+    if (warning) return results.map((one) => (one.outcome === "delivered" ? { ...one, warning } : one))
   }
-  if (look instanceof CallError) {
-    // With adopt=true the permission to write is enough: then nothing is compared.
-    if (!policy.adopt || !isDenied(look)) throw look
-    await writeBlindly(writing, store)
-    return delivered
-  }
-  if (look.value === value) return { ...delivered, outcome: "unchanged" }
-  const held = readLogin(policy.format, look.value, target.registry.host)
-  if (!held.differs && outlives(held.expiresAt, credential, policy.now))
-    return { outcome: "unchanged", expiresAt: held.expiresAt }
-  if (!policy.adopt && !(await store.isOurs(target.slot))) throw notOurs(look, target)
-  const warning = plaintextWarning(look, target, policy)
-  await replace({ ...writing, type: look.type }, store)
-  return { ...delivered, ...(warning ? { warning } : {}) }
+  return results
 }
 
 /** Makes a parameter; returns the error where somebody else made it meanwhile. */
@@ -121,7 +125,7 @@ function isNamed(error: unknown, name: string): error is CallError {
 }
 
 /** Says what a parameter is that we did not make, by anything but its value. */
-export function notOurs({ type, version, changedAt }: Parameter, { name: target }: Target): DeliveryError {
+export function notOurs({ type, version, changedAt }: Parameter, target: string): DeliveryError {
   const changed =
     changedAt === undefined ? "" : `, last changed on ${new Date(changedAt).toISOString().slice(0, 10)}`
   return new DeliveryError(
@@ -142,7 +146,7 @@ export function notOurs({ type, version, changedAt }: Parameter, { name: target 
  */
 export function plaintextWarning(
   { type }: Parameter,
-  { name: target }: Target,
+  target: string,
   { kmsKey }: Pick<Policy, "kmsKey">,
 ): string | undefined {
   if (type === "SecureString") return undefined

@@ -1,6 +1,6 @@
 // How much a parameter holds, found before AWS is asked. In bytes: what KMS encrypts at once sets the standard limit.
 import { DeliveryError } from "../../src/errors.ts"
-import type { LoginFormat } from "../_aws/login-format.ts"
+import { holdsSeveral, type LoginFormat } from "../_aws/login-format.ts"
 
 /** The sizes of parameter that AWS has; Intelligent-Tiering chooses by the value. */
 export const TIERS = ["Standard", "Advanced", "Intelligent-Tiering"] as const
@@ -17,21 +17,27 @@ export function sizeLimit({ tier, format }: Sizing): { readonly limit: number; r
   const bigger =
     "tier=Intelligent-Tiering or tier=Advanced holds 8,192 characters, at AWS's price for advanced ones"
   const shorter = "format=password stores the password alone"
-  const waysOut = [isStandard ? [bigger] : [], format === "password" ? [] : [shorter]].flat()
+  const elsewhere = "sink aws-secrets-manager holds 65,536"
+  const waysOut = [
+    isStandard ? [bigger] : [],
+    format === "password" ? [] : [shorter],
+    holdsSeveral(format) ? [elsewhere] : [],
+  ].flat()
   return {
     limit: isStandard ? 4096 : 8192,
     wayOut: waysOut.join("; ") || "no parameter can hold it; use another kind of sink",
   }
 }
 
-/** Throws a DeliveryError for a value that AWS would refuse. */
-export function requireFit(value: string, target: string, sizing: Sizing): void {
+/** Why AWS would refuse a value for its length, undefined where it fits. */
+export function sizeProblem(value: string, target: string, sizing: Sizing): DeliveryError | undefined {
   const { limit, wayOut } = sizeLimit(sizing)
   const size = Buffer.byteLength(value)
-  if (size <= limit) return
+  if (size <= limit) return undefined
   const kind = limit === 4096 ? "a standard" : "an advanced"
-  throw new DeliveryError(
-    `${target}: the login is ${grouped(size)} characters long, and ${kind} parameter holds ${grouped(limit)}`,
+  const what = holdsSeveral(sizing.format) ? "the docker config would be" : "the login is"
+  return new DeliveryError(
+    `${target}: ${what} ${grouped(size)} characters long, and ${kind} parameter holds ${grouped(limit)}`,
     { sink: "aws-ssm", target, code: "too-long", hint: wayOut, retryable: false },
   )
 }

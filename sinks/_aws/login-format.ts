@@ -21,7 +21,8 @@ type Login = {
 }
 
 type Form = {
-  format(login: Login): string
+  /** `held` is the text that is there, of which a docker config keeps what belongs to others. */
+  format(login: Login, held?: string): string
   /** Undefined where the text is not of this form; `host` is the one that is looked for. */
   parse(text: string, host: string): Login | undefined
 }
@@ -46,16 +47,18 @@ const forms: Readonly<Record<LoginFormat, Form>> = {
   },
   // With user name and password beside `auth`, as some write it, a login would not fit into a standard parameter.
   "docker-config": {
-    format: ({ host, userName, password }) => {
-      const auth = Buffer.from(`${userName}:${password}`).toString("base64")
-      return JSON.stringify({ auths: { [host]: { auth } } })
+    format: ({ host, userName, password }, held) => {
+      const entry = { auth: Buffer.from(`${userName}:${password}`).toString("base64") }
+      const config = held === undefined ? undefined : asObject(held)
+      const auths = asRecord(config?.auths)
+      // Of the same content, a text of another layout stays as it is.
+      if (held !== undefined && isDeepStrictEqual(auths?.[host], entry)) return held
+      return toJson({ ...config, auths: { ...auths, [host]: entry } })
     },
-    parse: (text, wanted) => {
-      const auths = asRecord(asObject(text)?.auths)
-      const host = auths && (Object.hasOwn(auths, wanted) ? wanted : Object.keys(auths)[0])
-      const auth = host === undefined ? undefined : asRecord(auths?.[host])?.auth
+    parse: (text, host) => {
+      const auth = asRecord(asRecord(asObject(text)?.auths)?.[host])?.auth
       const login = typeof auth === "string" ? decodeAuthorizationToken(auth) : undefined
-      if (host === undefined || !login) return undefined
+      if (!login) return undefined
       return { host, userName: login.userName, password: login.password.reveal(), expiresAt: undefined }
     },
   },
@@ -75,16 +78,31 @@ const forms: Readonly<Record<LoginFormat, Form>> = {
   },
 }
 
-/** The text of a login in this form. */
-export function formatLogin(format: LoginFormat, credential: Credential): string {
+/** The text of a login in this form, in place of the text that is held. */
+export function formatLogin(format: LoginFormat, credential: Credential, held?: string): string {
   const { registry, userName, password, expiresAt } = credential
-  return forms[format].format({ host: registry.host, userName, password: password.reveal(), expiresAt })
+  const login = { host: registry.host, userName, password: password.reveal(), expiresAt }
+  return forms[format].format(login, held)
+}
+
+/** The part of the text that is this registry's, in words; empty where the whole of it is. */
+export function partOf(format: LoginFormat, host: string): string {
+  return holdsSeveral(format) ? ` auths["${host}"]` : ""
+}
+
+/** Whether logins of several registries go into one text. */
+export function holdsSeveral(format: LoginFormat): boolean {
+  return format === "docker-config"
 }
 
 /** What a text tells of the login to `host` that it should hold in this form. */
 export function readLogin(format: LoginFormat, text: string, host: string): FoundLogin {
   const login = forms[format].parse(text, host)
-  if (!login) return { expiresAt: undefined, differs: `it holds no login in the form of format=${format}` }
+  if (!login)
+    return {
+      expiresAt: undefined,
+      differs: `it holds no login to this registry in the form of format=${format}`,
+    }
   const expiresAt = expiryOf(login.password) ?? login.expiresAt
   const differs = differenceOf(format, text, login, host)
   return { expiresAt, ...(differs ? { differs } : {}) }
@@ -93,7 +111,7 @@ export function readLogin(format: LoginFormat, text: string, host: string): Foun
 function differenceOf(format: LoginFormat, text: string, login: Login, host: string): string | undefined {
   if (login.host !== host) return "it is the login of another host"
   if (login.userName !== USER_NAME) return `user name is not ${USER_NAME}`
-  const ours = forms[format].format(login)
+  const ours = forms[format].format(login, text)
   const same = ours === text || (ours.startsWith("{") && isDeepStrictEqual(asObject(ours), asObject(text)))
   return same ? undefined : "it holds more than this login, or holds it in another form"
 }

@@ -1,6 +1,7 @@
 // The sink contract for Secrets Manager: on moto, which nobody here wrote, and in every form on one of our own; then what
 // is special: ownership, keys, races, and secrets that are being deleted.
 import { afterAll, expect, test } from "bun:test"
+import { randomBytes } from "node:crypto"
 import kind from "../../sinks/aws-secrets-manager.ts"
 import { openSecretsManager, secretsSink } from "../support/aws-secrets.ts"
 import { deliverTo } from "../support/aws-ssm.ts"
@@ -17,6 +18,28 @@ for (const format of ["airflow", "airflow-uri", "docker-config", "json", "passwo
 
 describeWithService("moto", "moto", ({ url }) => {
   testSink({ kind, file, place: "moto", open: () => openSecretsManager("airflow", url), timeoutMs: 60_000 })
+
+  test("one that is being deleted is refused, and served again once it is restored", async () => {
+    const SecretId = `suite/${randomBytes(6).toString("hex")}`
+    const sink = secretsSink(url, { name: SecretId, format: "password" })
+    await deliverTo(sink, credential(6))
+    const { DeleteSecretCommand, GetSecretValueCommand, RestoreSecretCommand, SecretsManagerClient } =
+      await import("@aws-sdk/client-secrets-manager")
+    const keys = { accessKeyId: "AKIAMOTO", secretAccessKey: "moto" }
+    const client = new SecretsManagerClient({ endpoint: url, region: "eu-central-1", credentials: keys })
+    await client.send(new DeleteSecretCommand({ SecretId }))
+    expect(await deliverTo(sink, credential())).toMatchObject({
+      outcome: "failed",
+      error: { code: "deleted", hint: expect.stringContaining("restore-secret") },
+    })
+    const [finding] = (await sink.check?.(sink.targets(REGISTRY), calm())) ?? []
+    expect(finding).toMatchObject({ level: "error", fix: expect.stringContaining("restore-secret") })
+    await client.send(new RestoreSecretCommand({ SecretId }))
+    const login = credential()
+    expect(await deliverTo(sink, login)).toMatchObject({ outcome: "delivered" })
+    const { SecretString } = await client.send(new GetSecretValueCommand({ SecretId }))
+    expect(SecretString).toBe(login.password.reveal())
+  })
 })
 
 const server = startSecretsManager()
@@ -92,6 +115,25 @@ test("one that appears between look and write is not overwritten", async () => {
   expect(server.secrets.get(name)?.value).toBe("theirs")
 })
 
+test("a connection id is taken as it is, also one that ends as an ARN does", () => {
+  const sink = secretsSink(server.url, { conn_id: "ecr-docker" })
+  expect(sink.targets(REGISTRY).map(({ slot }) => slot)).toEqual(["airflow/connections/ecr-docker"])
+})
+
+test("a login that no secret can hold is found before it is sent", async () => {
+  const { name, sink } = fresh()
+  const huge = makeCredential({ registry: REGISTRY, expiresAt: NOW + hours(12), size: 66_000 })
+  expect(await deliverTo(sink, huge)).toMatchObject({
+    outcome: "failed",
+    error: {
+      message: expect.stringMatching(/: the secret would be 6\d,\d{3} bytes long, and AWS takes 65,536$/),
+      code: "too-long",
+      retryable: false,
+    },
+  })
+  expect(server.secrets.has(name)).toBe(false)
+})
+
 test("one that is being deleted is refused with the way back", async () => {
   const { name, sink } = fresh()
   server.secrets.set(name, { value: "x", keyId: undefined, tags: [], versions: 1, deleted: true })
@@ -132,7 +174,6 @@ test.each([
 test.each([
   [{}, "name", /is required|conn_id/],
   [{ name: "a b" }, "name", /letters, digits/],
-  [{ name: "ecr-abcdef" }, "name", /end of an ARN/],
   [{ name: "ecr/{nothing}" }, "name", /stands for nothing/],
 ])("refuses the options %j before any I/O", (options, _, says) => {
   expect(() => makeSink(kind, { region: "eu-central-1", ...options })).toThrow(says)
