@@ -17,7 +17,6 @@ import {
   templateProblem,
 } from "../src/sink.ts"
 import { checkDelivery } from "./_airflow/check.ts"
-import type { FernetSetting } from "./_airflow/config.ts"
 import { withDatabase } from "./_airflow/database.ts"
 import { deliverCredentials } from "./_airflow/delivery.ts"
 import { asFailure, type FailureContext, failureOf } from "./_airflow/failure.ts"
@@ -32,6 +31,7 @@ import {
 } from "./_airflow/place.ts"
 import type { Session } from "./_airflow/session.ts"
 import { connIdProblem } from "./_airflow/table.ts"
+import { findTraps } from "./_airflow/traps.ts"
 
 const type = "airflow-db"
 
@@ -82,7 +82,7 @@ export default defineSink({
           return { registry, slot, name: `${place} ${slot}` }
         }),
       deliver: (deliveries, signal) =>
-        visit(options, deps, place, signal, async (session, setting) => {
+        visit(options, deps, place, signal, async (session, { fernet: setting }) => {
           const wanted = deliveries.map(({ target, credential }) => ({ connId: target.slot, credential }))
           const written = await deliverCredentials(session, wanted, setting, policy())
           return written.map((one, i): DeliveryResult => {
@@ -97,7 +97,7 @@ export default defineSink({
           })
         }),
       read: (targets, signal) =>
-        visit(options, deps, place, signal, async (session, setting) => {
+        visit(options, deps, place, signal, async (session, { fernet: setting }) => {
           const contents = await readConnections(session, targets.map(asSlot), setting, options)
           return contents.map((content, i): Held => {
             if (content.state === "missing") return content
@@ -109,9 +109,14 @@ export default defineSink({
         }),
       check: async (targets, signal): Promise<readonly Finding[]> => {
         try {
-          return await visit(options, deps, place, signal, (session, setting) =>
-            checkDelivery(session, targets.map(asSlot), place, setting, policy()),
-          )
+          return await visit(options, deps, place, signal, async (session, found) => {
+            const slots = targets.map(asSlot)
+            const where = { name: place, place: found }
+            return [
+              ...(await checkDelivery(session, slots, place, found.fernet, policy())),
+              ...(await findTraps(session, slots, where, policy(), deps)),
+            ]
+          })
         } catch (error) {
           if (!(error instanceof DeliveryError)) throw error
           return [
@@ -146,17 +151,17 @@ async function visit<T>(
   deps: SinkDeps,
   target: string,
   signal: AbortSignal,
-  work: (session: Session, setting: FernetSetting) => Promise<T>,
+  work: (session: Session, place: Place) => Promise<T>,
 ): Promise<T> {
   signal.throwIfAborted()
   let place: Place | undefined
   let table: string | undefined
   try {
-    place = await loadPlace(options, deps, signal)
-    const { fernet } = place
-    return await withDatabase(place, signal, (session) => {
+    const found = await loadPlace(options, deps, signal)
+    place = found
+    return await withDatabase(found, signal, (session) => {
       table = session.table
-      return work(session, fernet)
+      return work(session, found)
     })
   } catch (error) {
     signal.throwIfAborted()

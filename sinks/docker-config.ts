@@ -190,11 +190,21 @@ async function check(
       const { message, hint = "" } = shadowedError(hiding, target, place)
       return [{ level: allowShadowed ? "warning" : "error", subject: target.name, message, fix: hint }]
     })
+    const twins = targets.flatMap(({ slot, name }) => {
+      const twin = config.twins.get(slot)?.[0]
+      return twin === undefined ? [] : [staleTwin(name, twin)]
+    })
     const outdone: readonly Finding[] = place.deps.env.DOCKER_AUTH_CONFIG ? [DOCKER_AUTH_CONFIG] : []
-    return [{ level: "ok", subject, message: "can be written" }, ...hidden, ...outdone]
+    return [{ level: "ok", subject, message: "can be written" }, ...hidden, ...twins, ...outdone]
   } catch (error) {
     return [asFinding(error, subject)]
   }
+}
+
+// Some clients take the entry that is written as an image's name is not.
+function staleTwin(subject: string, twin: string): Finding {
+  const message = `the same registry stands there as "${twin}" too, which some clients take first`
+  return { level: "warning", subject, message, fix: "`ecrelay refresh` removes it with the next new login" }
 }
 
 const DOCKER_AUTH_CONFIG: Finding = {

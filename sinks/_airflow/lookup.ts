@@ -42,6 +42,25 @@ export async function loadPasswords(
   return new Map(found.map(({ id, password }) => [Number(id), String(password ?? "")]))
 }
 
+/** What a row's `extra` holds, as it is stored. */
+export type Extra = { readonly text: string; readonly encrypted: boolean }
+
+/** Extras as they are stored, by row. */
+export async function loadExtras(
+  session: Readable,
+  rows: readonly Row[],
+): Promise<ReadonlyMap<number, Extra>> {
+  const ids = rows.map(({ id }) => id)
+  const select = `SELECT id, extra, is_extra_encrypted FROM ${session.table} WHERE id IN`
+  const found = await selectIn(session, select, ids)
+  return new Map(
+    found.map(({ id, extra, is_extra_encrypted: encrypted }) => [
+      Number(id),
+      { text: String(extra ?? ""), encrypted: Boolean(encrypted) },
+    ]),
+  )
+}
+
 /** Which rows hold anything encrypted, the newest first. */
 export async function findEncryptedIds({ table, query }: Readable): Promise<readonly number[]> {
   const rows = await query(

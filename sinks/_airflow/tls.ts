@@ -29,7 +29,8 @@ export function tlsPolicy(url: DatabaseUrl, origin: Origin, home?: string): TlsP
   return { ...files, mode: socketsOnly ? "off" : (mode ?? silent), keyPassword: url.keyPassword, origin }
 }
 
-function isLocal({ host, socket }: Address): boolean {
+/** Whether an address does not leave this machine. */
+export function isLocal({ host, socket }: Address): boolean {
   if (socket !== undefined || host === "localhost" || host === "::1") return true
   return isIP(host) === 4 && host.startsWith("127.")
 }

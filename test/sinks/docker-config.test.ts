@@ -262,3 +262,14 @@ test("of several files, one that cannot be written fails alone", async () => {
 test("a place-holder that stands for nothing is refused before any I/O", () => {
   expect(() => sinkFor("/tmp/{acount}/config.json")).toThrow("{acount} stands for nothing")
 })
+
+test("check finds a twin of the registry's entry, and a refresh removes it", async () => {
+  const path = configFile(`{"auths": {"https://${HOST}": {"auth": "${AUTH}"}}}`)
+  const check = async () => {
+    const sink = sinkFor(path)
+    return (await sink.check?.(sink.targets(REGISTRY), calm()))?.filter(({ level }) => level === "warning")
+  }
+  expect(await check()).toMatchObject([{ message: expect.stringContaining(`"https://${HOST}" too`) }])
+  await deliver(path)
+  expect(await check()).toEqual([])
+})

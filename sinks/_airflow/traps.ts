@@ -1,0 +1,141 @@
+// What makes a good login useless although it can be written: connections that Airflow finds elsewhere first, fields of
+// the row that DockerHook heeds, several rows of one id, a database that anybody could stand in for. For `check`.
+import { readFile } from "node:fs/promises"
+import type { Finding } from "../../src/sink.ts"
+import type { AirflowConfigDeps } from "./cfg-file.ts"
+import { loadAirflowConfig } from "./config.ts"
+import { claimConnections } from "./delivery.ts"
+import { decrypt } from "./fernet.ts"
+import type { Slot } from "./inspection.ts"
+import { type Extra, loadExtras } from "./lookup.ts"
+import type { Place } from "./place.ts"
+import { type Claim, differenceOf } from "./rows.ts"
+import type { Session } from "./session.ts"
+import { isLocal } from "./tls.ts"
+
+type NamedSlot = Slot & { readonly name: string }
+
+/** All that is found; nothing of it keeps a delivery from its work. */
+export async function findTraps(
+  session: Session,
+  slots: readonly NamedSlot[],
+  where: { readonly name: string; readonly place: Place },
+  policy: { readonly adopt: boolean },
+  deps: AirflowConfigDeps,
+): Promise<readonly Finding[]> {
+  const claims = await claimConnections(session, slots, policy)
+  const extras = await loadExtras(
+    session,
+    claims.flatMap(({ rows }) => rows),
+  )
+  const ofSlots = slots.flatMap((slot, i) => {
+    const claim = claims[i]
+    return [
+      ...elsewhere(slot, deps),
+      ...(claim && !claim.refusal ? inRows(slot, claim, extras, where.place) : []),
+    ]
+  })
+  return [
+    ...ofSlots,
+    ...(await secretsBackend(where.name, deps)),
+    ...unverified(where.name, where.place),
+    ...(await noExecution(session, deps)),
+  ]
+}
+
+// Airflow looks into its environment before the database. What is set here need not be set for Airflow, and may be.
+function elsewhere({ connId, name }: NamedSlot, { env }: AirflowConfigDeps): readonly Finding[] {
+  const variable = `AIRFLOW_CONN_${connId.toUpperCase()}`
+  if (!env[variable]) return []
+  const message = `${variable} is set here; where it is set for Airflow too, Airflow takes that connection and never looks into the database`
+  return [warning(name, message, `unset ${variable} for Airflow`)]
+}
+
+async function secretsBackend(subject: string, deps: AirflowConfigDeps): Promise<readonly Finding[]> {
+  const from = await loadAirflowConfig(deps)
+    .secretsBackend()
+    .catch(() => undefined)
+  if (!from) return []
+  const message = `Airflow asks a secrets backend first (${from}): a connection of the same id there wins over the database's`
+  return [
+    warning(subject, message, "see that the backend holds none of these ids, or deliver into it instead"),
+  ]
+}
+
+function inRows(
+  { name, registry }: NamedSlot,
+  { rows }: Claim,
+  extras: ReadonlyMap<number, Extra>,
+  { fernet }: Place,
+): readonly Finding[] {
+  const differing = rows.map((row) => differenceOf(row, registry)).find((difference) => difference)
+  const keys = fernet.state === "set" ? fernet.keys : undefined
+  const silenced = rows.some(({ id }) => isReauthOff(extras.get(id), keys))
+  return [
+    ...(differing
+      ? [warning(name, `does not log in as it is: ${differing}`, "`ecrelay refresh` mends it")]
+      : []),
+    ...(rows.length > 1
+      ? [
+          warning(
+            name,
+            `there are ${rows.length} connections of this id, and Airflow takes any of them`,
+            "all are kept fresh; delete those that are not needed",
+          ),
+        ]
+      : []),
+    ...(silenced
+      ? [
+          warning(
+            name,
+            'its extra says "reauth": false, with which a stale login in the worker\'s config.json wins over this one',
+            'set "reauth" to true in the connection\'s extra, or remove it',
+          ),
+        ]
+      : []),
+  ]
+}
+
+// Airflow 1.10 knew only "no"; later releases take every word for no that YAML had.
+function isReauthOff(extra: Extra | undefined, keys: Parameters<typeof decrypt>[0] | undefined): boolean {
+  const text = extra?.encrypted ? keys && decrypt(keys, extra.text) : extra?.text
+  try {
+    const { reauth } = JSON.parse(text || "{}") ?? {}
+    return reauth === false || /^(n|no|f|false|off|0)$/i.test(String(reauth))
+  } catch {
+    return false
+  }
+}
+
+function unverified(subject: string, { url, policy }: Place): readonly Finding[] {
+  if (!policy || /^verify-/.test(policy.mode) || url.addresses.every(isLocal)) return []
+  const option = url.dialect === "postgresql" ? "sslmode=verify-full" : "ssl_mode=VERIFY_IDENTITY"
+  const message = `whether this is the right server is not verified: its URL says ${policy.mode}`
+  return [
+    warning(
+      subject,
+      message,
+      `add ${option} to the URL, with the server's authority where it is a private one`,
+    ),
+  ]
+}
+
+// The driver's native part is unpacked there and loaded.
+async function noExecution({ dialect }: Session, { env }: AirflowConfigDeps): Promise<readonly Finding[]> {
+  if (dialect !== "sqlite") return []
+  const folder = env.TMPDIR || "/tmp"
+  const mounts = await readFile("/proc/self/mounts", "utf8").catch(() => "")
+  const holding = mounts
+    .split("\n")
+    .map((line) => line.split(" "))
+    .filter(([, point = ""]) => point === "/" || folder === point || folder.startsWith(`${point}/`))
+    .sort(([, a = ""], [, b = ""]) => b.length - a.length)[0]
+  if (!holding?.[3]?.split(",").includes("noexec")) return []
+  const message =
+    "is mounted noexec: the SQLite driver cannot be loaded from there, and the runtime's own takes its place"
+  return [warning(folder, message, "set TMPDIR to a folder that allows execution, or leave it so")]
+}
+
+function warning(subject: string, message: string, fix: string): Finding {
+  return { level: "warning", subject, message, fix }
+}
