@@ -156,6 +156,22 @@ test("with adopt=true the permission to write is enough, whether the secret is t
   for (const again of allow) again()
 })
 
+test("with adopt=true a secret is made without the tag where only the tag may not be set", async () => {
+  const { name, sink } = fresh({ adopt: true })
+  const allow = server.refuse("TagResource")
+  expect(await deliverTo(sink, credential())).toMatchObject({ outcome: "delivered" })
+  allow()
+  expect(server.secrets.get(name)).toMatchObject({ versions: 1, tags: [] })
+})
+
+test("a Secrets Manager that only stumbles over the look is not written to blindly", async () => {
+  const { name, sink } = fresh({ adopt: true })
+  const repair = server.refuse("GetSecretValue", "InternalServiceError")
+  expect(await deliverTo(sink, credential())).toMatchObject({ outcome: "failed", error: { retryable: true } })
+  repair()
+  expect(server.secrets.has(name)).toBe(false)
+})
+
 test.each([
   ["GetSecretValue", "secretsmanager:GetSecretValue"],
   ["CreateSecret", "secretsmanager:CreateSecret"],

@@ -107,6 +107,12 @@ describe("with adopt=true and ssm:PutParameter alone", () => {
     expect(server.parameters.get(CONN)).toMatchObject({ tier: "Advanced", type: "String" })
   })
 
+  test("a Parameter Store that only stumbles over the look is not written to blindly", async () => {
+    server.refuse("ssm:GetParameters", { type: "InternalServerError", status: 500 })
+    expect(await deliver({ adopt: true })).toMatchObject({ outcome: "failed", error: { retryable: true } })
+    expect(actions()).not.toContain("PutParameter")
+  })
+
   test("check says that every delivery will write", async () => {
     const sink = sinkFor({ adopt: true })
     expect(await sink.check?.(sink.targets(REGISTRY), calm())).toEqual([
@@ -118,6 +124,41 @@ describe("with adopt=true and ssm:PutParameter alone", () => {
       },
     ])
   })
+})
+
+test("with adopt=true a parameter is made without the tag where only the tag may not be set", async () => {
+  server.refuse("ssm:AddTagsToResource")
+  expect(await deliver({ adopt: true })).toMatchObject({ outcome: "delivered" })
+  expect(server.parameters.get(CONN)).toMatchObject({ version: 1, tags: {} })
+})
+
+test("looks at ten parameters with one call", async () => {
+  const sink = ssmSink(server.url, { name: "/ecr/{account}", format: "password" })
+  await sink.read?.(
+    manyRegistries(25).flatMap((registry) => sink.targets(registry)),
+    calm(),
+  )
+  expect(actions()).toEqual(["GetParameters", "GetParameters", "GetParameters"])
+})
+
+test.each([
+  [{ host: `https://${REGISTRY.host}` }, "it is the login of another host"],
+  [{ login: "somebody" }, "user name is not AWS"],
+  [{ port: 443 }, "it holds more than this login, or holds it in another form"],
+  [{ password: undefined }, "it holds no login to this registry in the form of format=airflow"],
+])("a login of ours that became %j is told and repaired, however long it lives", async (change, words) => {
+  const longer = makeCredential({ registry: REGISTRY, expiresAt: NOW + hours(12) })
+  await deliver({}, longer)
+  const parameter = server.parameters.get(CONN)
+  server.seed(CONN, {
+    ...parameter,
+    value: JSON.stringify({ ...JSON.parse(parameter?.value ?? ""), ...change }),
+  })
+  const sink = sinkFor()
+  expect(await sink.read?.(sink.targets(REGISTRY), calm())).toMatchObject([{ state: "held", differs: words }])
+  const shorter = makeCredential({ registry: REGISTRY, expiresAt: NOW + hours(5) })
+  expect(await deliver({}, shorter)).toMatchObject({ outcome: "delivered", expiresAt: NOW + hours(5) })
+  expect(server.parameters.get(CONN)?.value).toContain(shorter.password.reveal())
 })
 
 test.each([

@@ -2,7 +2,7 @@
 // only where something changes. On a Parameter Store of our own that keeps AWS's rules.
 import { afterEach, beforeEach, expect, test } from "bun:test"
 import { deliverTo, ssmSink } from "../support/aws-ssm.ts"
-import { makeCredential } from "../support/credentials.ts"
+import { credentialWith, makeCredential } from "../support/credentials.ts"
 import { calm, hours, NOW, REGISTRY } from "../support/sinks.ts"
 import { type SsmServer, startSsm } from "../support/ssm-server.ts"
 
@@ -129,6 +129,12 @@ test.each([undefined, "Standard"])(
     expect(writes()).toEqual([])
   },
 )
+
+test("counts what KMS encrypts: bytes", async () => {
+  const password = "é".repeat(2040)
+  const credential = credentialWith({ registry: REGISTRY, expiresAt: NOW + hours(12), password })
+  expect(await deliver({ conn_id: "ecr" }, credential)).toMatchObject({ error: { code: "too-long" } })
+})
 
 test.each(["Advanced", "Intelligent-Tiering"])("with tier=%s takes up to 8,192 characters", async (tier) => {
   expect(await deliver({ conn_id: "ecr", tier }, fresh(7900))).toMatchObject({ outcome: "delivered" })
