@@ -1,6 +1,8 @@
 // What a unit does not see of the person who installs it: their variables, their AWS profile, their SSO session.
 // What is harmless goes along; what is or may be secret is only named, with the place to put it.
-import type { Environment } from "./aws.ts"
+import { existsSync } from "node:fs"
+import { type Environment, loadProfileKeys } from "./aws.ts"
+import { loadUnixUser } from "./unix-user.ts"
 
 /** The variables of a person, sorted by what becomes of them. */
 export type CarriedEnvironment = {
@@ -40,4 +42,33 @@ export function carriedEnvironment(env: Environment): CarriedEnvironment {
     else if (harmless || SECRET.test(name)) withheld.push(name)
   }
   return { carried, withheld }
+}
+
+/** Whose AWS profiles the unit reads, and whether they will do for a service: what the person should know, a line each. */
+export async function profileNotes(
+  profile: string | undefined,
+  { env, home }: { readonly env: Environment; readonly home: string | undefined },
+  unit: { readonly env: Environment; readonly home: string },
+): Promise<readonly string[]> {
+  // Under sudo the person is another than the process.
+  const person = env.SUDO_USER ? (await loadUnixUser(env.SUDO_USER))?.home : home
+  const named = unit.env.AWS_CONFIG_FILE || unit.env.AWS_SHARED_CREDENTIALS_FILE
+  const left =
+    !named && person !== undefined && person !== unit.home
+      ? ["config", "credentials", "sso/cache"].map((name) => `${person}/.aws/${name}`).filter(existsSync)
+      : []
+  const keys = await loadProfileKeys(unit.env, profile)
+  const session = keys?.sso_session ?? keys?.sso_start_url
+  return [
+    ...(left.length > 0
+      ? [
+          `the unit reads AWS profiles from ${unit.home}/.aws, and does not see ${left.join(", ")}: copy what it needs, or give it a role`,
+        ]
+      : []),
+    ...(session
+      ? [
+          `profile ${profile ?? unit.env.AWS_PROFILE ?? "default"} is an SSO session, which ends after some hours and cannot be renewed by a service: give the unit a role or keys of its own`,
+        ]
+      : []),
+  ]
 }

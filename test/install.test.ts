@@ -4,7 +4,7 @@ import { afterAll, beforeAll, expect, test } from "bun:test"
 import { mkdir, readdir, readFile, writeFile } from "node:fs/promises"
 import { join } from "node:path"
 import { type StandIn, startAws } from "../scripts/aws.ts"
-import { carriedEnvironment } from "../src/unit-environment.ts"
+import { carriedEnvironment, profileNotes } from "../src/unit-environment.ts"
 import { binary, ecrelay, OFFLINE, standInEnvironment, temporaryFolder } from "./support/binary.ts"
 
 let aws: StandIn
@@ -128,6 +128,23 @@ test("takes the names of credentials into the unit", async () => {
   const sink = "airflow-db,conn_id=ecr,url=credential:airflow-url"
   const { out } = await install("--sink", sink, "--region", "eu-west-1", "--dry-run")
   expect(out).toContain("LoadCredential=airflow-url:/etc/ecrelay/credentials/airflow-url\n")
+})
+
+test("says whose profiles the unit reads, and that an SSO session will not do", async () => {
+  const person = await temporaryFolder()
+  const [unit, own] = [await temporaryFolder(), { HOME: person }]
+  for (const home of [person, unit]) await mkdir(join(home, ".aws/sso/cache"), { recursive: true })
+  await writeFile(join(person, ".aws/config"), "[default]\nregion = eu-west-1\n")
+  const from = { env: own, home: person }
+  const asUnit = { env: { HOME: unit }, home: unit }
+  expect(await profileNotes(undefined, from, asUnit)).toEqual([
+    `the unit reads AWS profiles from ${unit}/.aws, and does not see ${person}/.aws/config, ${person}/.aws/sso/cache: copy what it needs, or give it a role`,
+  ])
+  expect(await profileNotes(undefined, from, { env: own, home: person })).toEqual([])
+  await writeFile(join(unit, ".aws/config"), "[profile ci]\nsso_session = corp\n")
+  expect(await profileNotes("ci", { env: {}, home: unit }, asUnit)).toEqual([
+    expect.stringContaining("profile ci is an SSO session"),
+  ])
 })
 
 test.each([

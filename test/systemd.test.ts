@@ -211,4 +211,36 @@ describeWithService("systemd", "a machine under systemd", (facts) => {
       /exposure level.*: 1\.\d/,
     )
   }, 60_000)
+
+  test("an outage of the database and a rotated Fernet key cost nothing but time", async () => {
+    await installed()
+    const folder = await temporaryFolder()
+    const [old, rotated] = [11, 12].map((seed) => Buffer.alloc(32, seed).toString("base64url").concat("="))
+    const file = join(folder, "airflow.db")
+    const db = new Database(file, { create: true })
+    for (const statement of connectionTable("3.3", "sqlite")) db.run(statement)
+    db.close()
+    await machine.run("mkdir -p /var/lib/airflow")
+    await machine.copy(file, "/var/lib/airflow/airflow.db")
+    await machine.write("/etc/ecrelay/fernet", old ?? "")
+    const sink = `[[sink]]\ntype = "airflow-db"\nconn_id = "ecr"\nurl = "sqlite:////var/lib/airflow/airflow.db"\nfernet_key = "file:/etc/ecrelay/fernet"\n`
+    await machine.write("/etc/ecrelay/config.toml", `interval = "1s"\n${CONFIG}${sink}`)
+    await machine.run("systemctl start ecrelay")
+    const status = "systemctl show ecrelay --property=StatusText"
+    await machine.until(status, /2 targets fresh/)
+    await machine.run("mv /var/lib/airflow/airflow.db /var/lib/airflow/away")
+    await machine.until(status, /1 of 2 targets fresh; .*holds a login until/)
+    await machine.run("mv /var/lib/airflow/away /var/lib/airflow/airflow.db")
+    await machine.until(status, /2 targets fresh/)
+    await machine.write("/etc/ecrelay/fernet", `${rotated},${old}`)
+    const before = await machine.run("sha256sum /var/lib/airflow/airflow.db")
+    await machine.until(
+      "sha256sum /var/lib/airflow/airflow.db",
+      new RegExp(`^(?!${before.out.slice(0, 64)})`),
+    )
+    await machine.write("/etc/ecrelay/fernet", rotated ?? "")
+    await machine.run("systemctl restart ecrelay")
+    await machine.until(status, /2 targets fresh/)
+    expect(await show("ActiveState", "NRestarts")).toEqual(["ActiveState=active", "NRestarts=0"])
+  }, 120_000)
 })

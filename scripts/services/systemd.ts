@@ -1,6 +1,7 @@
 // A Debian with systemd as its first process, in a folder of its own: made once by debootstrap, booted by systemd-nspawn.
 // It shares loopback with the tests and nothing else. Only root can boot it, and not every machine lets root do so.
 import { type ChildProcess, spawn } from "node:child_process"
+import { randomBytes } from "node:crypto"
 import { readFile, rm } from "node:fs/promises"
 import { join } from "node:path"
 import { cached } from "./cache.ts"
@@ -64,20 +65,44 @@ export type BootedMachine = {
 
 /** Boots the system in a folder and resolves when systemd says that it is up. */
 export async function bootMachine(root: string, nspawn: string): Promise<BootedMachine> {
-  const [program = "", ...args] = nspawn.split(" ")
-  const options = ["--quiet", "--register=no", "--keep-unit", "--console=pipe", "--directory", root, "--boot"]
+  // Of its own, so that two machines do not meet.
+  const name = `ecrelay-${randomBytes(4).toString("hex")}`
+  const options = [
+    `--machine=${name}`,
+    "--quiet",
+    "--register=no",
+    "--keep-unit",
+    "--console=pipe",
+    "--directory",
+    root,
+    "--boot",
+  ]
   // A session of its own: it must not take the terminal that the tests run in.
-  const child = spawn(program, [...args, ...options], { detached: true, stdio: ["ignore", "pipe", "pipe"] })
+  const command = ["-c", IN_ITS_OWN_CGROUP, "sh", name, ...nspawn.split(" "), ...options]
+  const child = spawn("/bin/sh", command, { detached: true, stdio: ["ignore", "pipe", "pipe"] })
   let said = ""
   for (const stream of [child.stdout, child.stderr])
     stream?.on("data", (chunk) => {
       said = (said + chunk).slice(-2000)
     })
-  const machine = { leader: 0, halt: () => halt(child) }
+  const machine = { leader: 0, halt: () => halt(child, name) }
   const end = Date.now() + PATIENCE_MS
   while (Date.now() < end && child.exitCode === null) {
     const leader = await leaderOf(child)
-    if (leader !== undefined && (await isUp(leader))) return { ...machine, leader }
+    if (leader !== undefined && (await isUp(leader))) {
+      // Should nobody be left to end it.
+      inside(
+        leader,
+        "systemd-run",
+        "--quiet",
+        "--on-active=15min",
+        "systemctl",
+        "--force",
+        "--force",
+        "poweroff",
+      )
+      return { ...machine, leader }
+    }
     await Bun.sleep(200)
   }
   await machine.halt()
@@ -93,19 +118,36 @@ async function leaderOf({ pid }: ChildProcess): Promise<number | undefined> {
   return undefined
 }
 
+function inside(leader: number, ...command: readonly string[]) {
+  return Bun.spawn(["nsenter", "-t", String(leader), "-a", ...command], { stdout: "pipe", stderr: "ignore" })
+}
+
 async function isUp(leader: number): Promise<boolean> {
-  const child = Bun.spawn(["nsenter", "-t", String(leader), "-a", "systemctl", "is-system-running"], {
-    stdout: "pipe",
-    stderr: "ignore",
-  })
+  const child = inside(leader, "systemctl", "is-system-running")
   // `degraded` is a machine of which a unit cannot work here.
   return /^(running|degraded)/.test(await new Response(child.stdout).text())
 }
 
-async function halt(child: ChildProcess): Promise<void> {
-  if (child.exitCode !== null || child.signalCode !== null || child.pid === undefined) return
-  const ended = new Promise((resolve) => child.once("exit", resolve))
-  // Its first process ends with it, and every other with that one.
-  process.kill(-child.pid, "SIGKILL")
-  await ended
+// Otherwise all machines would share the one that the tests run in, and disturb each other.
+const HIERARCHIES = ["/sys/fs/cgroup", "/sys/fs/cgroup/unified", "/sys/fs/cgroup/systemd"]
+const IN_ITS_OWN_CGROUP = `
+  for group in ${HIERARCHIES.join(" ")}; do
+    [ ! -e $group/cgroup.procs ] || { mkdir $group/$1 && echo $$ > $group/$1/cgroup.procs; }
+  done
+  shift; exec "$@"`
+
+async function halt(child: ChildProcess, name: string): Promise<void> {
+  // Its first process outlives the one that booted it, and all others end with it.
+  const leader = await leaderOf(child)
+  if (leader !== undefined) process.kill(leader, "SIGKILL")
+  if (child.exitCode === null && child.signalCode === null && child.pid !== undefined) {
+    const ended = new Promise((resolve) => child.once("exit", resolve))
+    const patience = setTimeout(() => process.kill(-(child.pid as number), "SIGKILL"), 5000)
+    await ended
+    clearTimeout(patience)
+  }
+  for (const group of HIERARCHIES)
+    await run(["find", join(group, name), "-depth", "-type", "d", "-exec", "rmdir", "{}", ";"], {
+      signal: AbortSignal.timeout(5000),
+    }).catch(() => undefined)
 }

@@ -11,7 +11,7 @@ import { readSettings, readSwitch } from "../reading.ts"
 import { loadConfig, type World } from "../session.ts"
 import { type Given, settingsFromEnvironment } from "../settings.ts"
 import { checkAsUnit } from "../unit-check.ts"
-import { carriedEnvironment } from "../unit-environment.ts"
+import { carriedEnvironment, profileNotes } from "../unit-environment.ts"
 import { formatUnits, type UnitOptions } from "../units.ts"
 import { loadUnixUser, type UnixUser } from "../unix-user.ts"
 import { formatConfig } from "./config.ts"
@@ -64,6 +64,8 @@ export async function install(given: Given, [what]: readonly string[], world: Wo
   }
   for (const { path, done } of await installFiles(files, order.force)) world.print(`${done} ${path}`)
   for (const line of unseen(carried, withheld, environmentFile)) world.print(line)
+  const seen = { env: unitWorld.env, home: user.home }
+  for (const line of await profileNotes(config.principal.profile, world, seen)) world.print(line)
   const unit = {
     program: world.program,
     config: configFile.path,
