@@ -61,7 +61,7 @@ async function checkSource(
   const asked = await findingsOf(async () => {
     const token = await aws.fetchToken(source, signal)
     tokens.push(token)
-    return [tokenFinding(subject, token, world.clock.now())]
+    return [tokenFinding(subject, source, token, world.clock.now())]
   }, subject)
   const [token] = tokens
   // What both calls fail by is one fault.
@@ -76,7 +76,8 @@ async function checkSource(
   return [...known, ...asked, ...(planned ? await tryLogin(planned, token, world, signal) : [])]
 }
 
-function tokenFinding(subject: string, { expiresAt }: Token, now: number): Finding {
+function tokenFinding(subject: string, { service }: Source, { expiresAt }: Token, now: number): Finding {
+  const action = `${service}:GetAuthorizationToken`
   const remainingMs = expiresAt - now
   // A new token lives for twelve hours, by AWS's clock.
   const aheadMs = TOKEN_LIFETIME_MS - remainingMs
@@ -87,7 +88,7 @@ function tokenFinding(subject: string, { expiresAt }: Token, now: number): Findi
       message: `this machine's clock is ${formatDuration(Math.abs(aheadMs))} ${aheadMs > 0 ? "ahead of" : "behind"} AWS's`,
       fix: "set the clock, and keep it by NTP (`timedatectl set-ntp true`): AWS refuses calls at five minutes",
     }
-  return ok(subject, `ecr:GetAuthorizationToken is allowed; a token lives until ${formatInstant(expiresAt)}`)
+  return ok(subject, `${action} is allowed; a token lives until ${formatInstant(expiresAt)}`)
 }
 
 // One host for each token: they all take the same login.

@@ -32,14 +32,18 @@ export function asFetchError(source: Source, cause: unknown, signal: AbortSignal
   const { code, text, said, hint, retryable } = explainAws(cause)
   const unknown = code === "aws"
   const airflows = source.principal.airflowConnection ? IN_AIRFLOW[code] : undefined
+  const publics = source.service === "ecr-public" && code === "access-denied" ? PUBLIC_HINT : undefined
   return new FetchError(
     `${registry}: ${unknown ? "AWS gave no token" : text}${forWhom}${said ? ` (${said})` : ""}`,
-    { ...about, code, hint: unknown ? NO_TOKEN_HINT : (airflows ?? hint), retryable },
+    { ...about, code, hint: unknown ? NO_TOKEN_HINT : (publics ?? airflows ?? hint), retryable },
   )
 }
 
 const NO_TOKEN_HINT =
   "the words in brackets are AWS's own; `aws ecr get-login-password` with the same environment shows whether AWS's own tool gets further"
+
+const PUBLIC_HINT =
+  "allow ecr-public:GetAuthorizationToken and sts:GetServiceBearerToken on resource *: ECR Public needs both, in us-east-1"
 
 // Where what is wrong stands in an Airflow connection, and is mended there.
 const IN_AIRFLOW: Readonly<Record<string, string>> = {

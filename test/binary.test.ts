@@ -53,6 +53,18 @@ describe("the binary", () => {
     expect(await loginIn(home)).toMatch(/^AWS:[A-Za-z0-9+/=]{2000,}$/)
   })
 
+  test("logs in to ECR Public beside a private registry, each with a token of its own", async () => {
+    const { home, env } = await person()
+    const before = aws.calls.length
+    const argv = ["--registry", "public.ecr.aws", "--registry", HOST, "--sink", "docker-config"]
+    expect(await ecrelay(argv, { env })).toMatchObject({ error: "", code: 0 })
+    const { auths } = JSON.parse(await readFile(join(home, ".docker/config.json"), "utf8"))
+    expect(Object.keys(auths).sort()).toEqual([HOST, "public.ecr.aws"].sort())
+    expect(auths["public.ecr.aws"].auth).not.toBe(auths[HOST].auth)
+    const calls = aws.calls.slice(before).map(({ operation, region }) => `${operation} ${region}`)
+    expect(calls.sort()).toEqual(["GetAuthorizationToken eu-west-1", "ecr-public us-east-1"])
+  })
+
   test("finds Airflow's database and key where Airflow finds them", async () => {
     const { home, env } = await person()
     const folder = await airflowHome(home)

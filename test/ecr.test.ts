@@ -67,6 +67,14 @@ test("ECR Public answers from us-east-1, and has no account", async () => {
   expect(standIn.calls).toMatchObject([{ operation: "ecr-public", region: "us-east-1" }])
 })
 
+test("what ECR Public refuses is told with both permissions that it needs", async () => {
+  const denied = { kind: "error", status: 400, type: "AccessDeniedException", message: "no" } as const
+  standIn.fail("ecr-public", denied, 1)
+  const error = await failureOf(here(), { service: "ecr-public", region: "us-east-1", principal: {} })
+  expect(error).toMatchObject({ code: "access-denied", retryable: false })
+  expect(error.hint).toStartWith("allow ecr-public:GetAuthorizationToken and sts:GetServiceBearerToken")
+})
+
 test("the account behind an identity is told by STS", async () => {
   expect(
     await withAws({ ...keysOf(OTHER), AWS_ENDPOINT_URL: standIn.url }, (aws) =>
