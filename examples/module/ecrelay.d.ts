@@ -31,7 +31,7 @@ declare module "ecrelay" {
   /** One slot of a sink for one registry: a connection id, a parameter name, an `auths` key. */
   type Target = {
     readonly registry: Registry
-    /** The slot as the sink knows it, unique within the sink for this place. */
+    /** The slot as the sink knows it; several registries may share one that holds several logins. */
     readonly slot: string
     /** Place and slot for people, plans, logs and duplicate detection: two targets are one if these are equal. */
     readonly name: string

@@ -1,6 +1,6 @@
 // A module as a kind of sink whose work is done in another process: loaded there by module-driver.ts, which ecrelay loads
 // as a module itself. Options and names of targets are those of the module as it is loaded here, and compared there.
-import { chmod, copyFile, mkdtemp } from "node:fs/promises"
+import { chmod, copyFile, mkdtemp, rm } from "node:fs/promises"
 import { createServer, type Socket } from "node:net"
 import { tmpdir } from "node:os"
 import { basename, join } from "node:path"
@@ -19,7 +19,7 @@ export function driveModule(
   file: string,
   command: () => Promise<readonly string[]>,
 ): { readonly kind: SinkKind; readonly stop: () => Promise<void> } {
-  let line: Promise<Line & { readonly child: Bun.Subprocess }> | undefined
+  let line: Promise<Line & { readonly child: Bun.Subprocess; readonly folder: string }> | undefined
   let id = 0
   async function call(
     about: Pick<Call, "method" | "options" | "targets" | "credentials">,
@@ -59,9 +59,11 @@ export function driveModule(
     }
   }
   const stop = async () => {
-    const { socket, child } = (await line) ?? {}
-    socket?.end()
-    await child?.exited
+    if (!line) return
+    const { socket, child, folder } = await line
+    socket.end()
+    await child.exited
+    await rm(folder, { recursive: true, force: true })
   }
   return { kind: { ...local, create }, stop }
 }
@@ -121,5 +123,5 @@ async function connectTo(file: string, command: () => Promise<readonly string[]>
     waiting.get(reply.id)?.(reply)
     waiting.delete(reply.id)
   })
-  return { socket, waiting, child }
+  return { socket, waiting, child, folder }
 }
