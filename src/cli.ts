@@ -41,14 +41,15 @@ const EXAMPLES = [
 /** Reads the arguments after the program's name. Throws a ConfigError; prints help or version where asked. */
 export function parseArguments(argv: readonly string[], version: string): Invocation {
   if (argv.length === 0) {
-    createParser(version).outputHelp()
+    createParser(version, []).outputHelp()
     return { command: "nothing" }
   }
   if (argv[0] === "version" || argv.includes("--version") || argv.includes("-v"))
     return { command: "version" }
-  const parser = createParser(version)
   refuseDottedFlags(argv)
-  parser.parse(["", "", ...prepareArguments(argv)], { run: false })
+  const prepared = prepareArguments(argv)
+  const parser = createParser(version, prepared)
+  parser.parse(["", "", ...prepared], { run: false })
   if (parser.options.help) return { command: "help" }
   const [unknown] = parser.args
   if (!parser.matchedCommand) throw unknownCommand(unshield(unknown ?? ""))
@@ -92,11 +93,13 @@ function readMatched(parser: ReturnType<typeof cac>): Invocation {
   }
 }
 
-function createParser(version: string) {
+// Only the commands that are among the words get their flags: making all of them would be a tenth of a run.
+function createParser(version: string, words: readonly string[]) {
   const parser = cac("ecrelay")
   for (const name of COMMANDS) {
     const command = parser.command([name, ARGUMENTS[name]].filter(Boolean).join(" "), DESCRIPTIONS[name])
     command.action(() => undefined)
+    if (!words.includes(name)) continue
     for (const setting of SETTINGS)
       if (setting.commands.includes(name))
         command.option(`${flagOf(setting)}${setting.value ? ` <${setting.value}>` : ""}`, setting.description)
