@@ -10,19 +10,20 @@ export type Notify = (assignments: Readonly<Record<string, string | number>>) =>
 export async function openNotify(
   env: Environment,
   warn: (text: string) => void,
+  open = openLibc,
 ): Promise<Notify | undefined> {
   const socket = env.NOTIFY_SOCKET
   if (!socket) return undefined
-  const libc = await openLibc().catch(() => undefined)
-  let open = true
+  const libc = await open().catch(() => undefined)
+  let isOpen = true
   return (assignments) => {
-    if (!open) return
+    if (!isOpen) return
     const lines = Object.entries(assignments).map(([name, value]) => `${name}=${oneLine(value)}`)
     // Systemd 253 and later want to know when a reload began.
     if (libc && "RELOADING" in assignments) lines.push(`MONOTONIC_USEC=${libc.monotonicUsec()}`)
     const closed = (error: unknown) => {
-      if (open) warn(`systemd cannot be told how things are: ${(error as Error).message}`)
-      open = false
+      if (isOpen) warn(`systemd cannot be told how things are: ${(error as Error).message}`)
+      isOpen = false
     }
     try {
       if (libc) libc.sendDatagram(socket, lines.join("\n"))

@@ -1,7 +1,10 @@
 // Messages to systemd, at a socket of the kind that it opens.
 import { expect, test } from "bun:test"
+import { existsSync } from "node:fs"
+import { readFile, writeFile } from "node:fs/promises"
 import { join } from "node:path"
 import { openNotify } from "../src/notify.ts"
+import { temporaryFolder } from "./support/binary.ts"
 import { openNotifySocket } from "./support/notify-socket.ts"
 
 const ROOT = join(import.meta.dir, "..")
@@ -48,6 +51,19 @@ test("a socket that takes nothing is said once", async () => {
   notify?.({ READY: 1 })
   notify?.({ WATCHDOG: 1 })
   expect(warnings).toEqual(["systemd cannot be told how things are: /nowhere/notify takes no message"])
+})
+
+test("where no datagram can be sent, systemd's own program is asked", async () => {
+  const folder = await temporaryFolder()
+  const said = join(folder, "said")
+  const program = `#!/bin/sh\nprintf '%s\\n' "$@" > ${said}.new && mv ${said}.new ${said}\n`
+  await writeFile(join(folder, "systemd-notify"), program, { mode: 0o755 })
+  const env = { NOTIFY_SOCKET: "/run/notify", PATH: `${folder}:${process.env.PATH}` }
+  const none = () => Promise.reject(new Error("no foreign functions here"))
+  const notify = await openNotify(env, () => undefined, none)
+  notify?.({ READY: 1, STATUS: "1 target fresh" })
+  while (!existsSync(said)) await Bun.sleep(10)
+  expect(await readFile(said, "utf8")).toBe("--no-block\nREADY=1\nSTATUS=1 target fresh\n")
 })
 
 test("Deno sends the same where it may", async () => {
