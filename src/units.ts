@@ -1,6 +1,8 @@
 // systemd units for ecrelay: values in, the texts of the files out. Every line that could be there and is not is named
 // with its reason, so that whoever hardens further knows what would break.
 
+import { dirname } from "node:path"
+
 /** What the units are for. Paths are absolute. */
 export type UnitOptions = {
   /** The units' name, such as `ecrelay`. */
@@ -116,7 +118,9 @@ function given({ manager, environment, environmentFile, credentials }: UnitOptio
     ...Object.entries(environment).map(([name, value]) => `Environment=${quoted(`${name}=${value}`)}`),
     "# Variables that are nobody else's business, one NAME=value a line; 0600.",
     `EnvironmentFile=-${specifierFree(environmentFile)}`,
-    ...credentials.map((name) => `LoadCredential=${name}:/etc/ecrelay/credentials/${name}`),
+    ...credentials.map(
+      (name) => `LoadCredential=${name}:${specifierFree(dirname(environmentFile))}/credentials/${name}`,
+    ),
   ]
 }
 

@@ -124,10 +124,15 @@ test("lets the unit write where a file database lies", async () => {
 })
 
 test("takes the names of credentials into the unit", async () => {
-  const { install } = await person()
+  const { install, env, home } = await person()
   const sink = "airflow-db,conn_id=ecr,url=credential:airflow-url"
-  const { out } = await install("--sink", sink, "--region", "eu-west-1", "--dry-run")
-  expect(out).toContain("LoadCredential=airflow-url:/etc/ecrelay/credentials/airflow-url\n")
+  const what = ["--sink", sink, "--region", "eu-west-1", "--dry-run"]
+  expect((await ecrelay(["install", "systemd", ...what], { env })).out).toContain(
+    "LoadCredential=airflow-url:/etc/ecrelay/credentials/airflow-url\n",
+  )
+  expect((await install(...what)).out).toContain(
+    `LoadCredential=airflow-url:${home}/.config/ecrelay/credentials/airflow-url\n`,
+  )
 })
 
 test("says whose profiles the unit reads, and that an SSO session will not do", async () => {
