@@ -145,6 +145,53 @@ describeWithService("systemd", "a machine under systemd", (facts) => {
     expect(await show("MainPID")).not.toEqual([`MainPID=${pid}`])
   }, 60_000)
 
+  test("a killed one is started again", async () => {
+    await installed()
+    await machine.write("/etc/systemd/system/ecrelay.service.d/test.conf", "[Service]\nRestartSec=0\n")
+    await machine.run("systemctl daemon-reload; systemctl start ecrelay; systemctl kill -s KILL ecrelay")
+    await machine.until(
+      "systemctl show ecrelay --property=NRestarts,ActiveState",
+      /NRestarts=1[\s\S]*=active/,
+    )
+    expect(await hosts()).toEqual([HOST])
+  }, 60_000)
+
+  test("with keys that AWS refuses the start waits, and says so", async () => {
+    await installed()
+    await machine.write("/etc/ecrelay/environment", `${environment()}AWS_SECRET_ACCESS_KEY=wrong\n`)
+    const starting = machine.run("systemctl start ecrelay")
+    await machine.until(
+      "systemctl show ecrelay --property=StatusText,ActiveState",
+      /0 of 1 target fresh; .*did not accept the signature.*[\s\S]*=activating/,
+    )
+    await machine.run("systemctl stop ecrelay")
+    expect((await starting).code).not.toBe(0)
+  }, 60_000)
+
+  test("check finds a database that the service's user cannot write, and a tmp that lets nothing run", async () => {
+    await installed()
+    await machine.run("id worker || useradd --create-home worker; mkdir -p /srv/airflow /srv/noexec")
+    const folder = await temporaryFolder()
+    const file = join(folder, "airflow.db")
+    const db = new Database(file, { create: true })
+    for (const statement of connectionTable("3.3", "sqlite")) db.run(statement)
+    db.close()
+    await machine.copy(file, "/srv/airflow/airflow.db")
+    await machine.run("mount -t tmpfs -o noexec,mode=1777 tmpfs /srv/noexec")
+    const sink = "airflow-db,conn_id=ecr,url=sqlite:////srv/airflow/airflow.db,allow_plaintext=true"
+    const check = (env: string) =>
+      machine.run(
+        `set -a; . /etc/ecrelay/environment; ${env} runuser -u worker -- ecrelay check --region eu-west-1 --sink ${sink}`,
+      )
+    const refused = await check("HOME=/home/worker")
+    expect(refused).toMatchObject({ code: 1, out: expect.stringMatching(/^error .*airflow\.db/) })
+    await machine.run("chown -R worker: /srv/airflow")
+    expect(await check("HOME=/home/worker")).toMatchObject({ code: 0 })
+    const noexec = await check("HOME=/home/worker TMPDIR=/srv/noexec")
+    expect(noexec).toMatchObject({ code: 0, out: expect.stringContaining("is mounted noexec") })
+    await machine.run("umount /srv/noexec")
+  }, 60_000)
+
   test("systemctl stop ends it well", async () => {
     await installed()
     await machine.run("systemctl start ecrelay")
