@@ -14,6 +14,8 @@ import { status } from "../src/commands/status.ts"
 import { ConfigError } from "../src/errors.ts"
 import { loadConfig, openSession, type World } from "../src/session.ts"
 import { keysOf } from "./support/aws-environment.ts"
+import { fakeClock } from "./support/clock.ts"
+import { openNotifySocket } from "./support/notify-socket.ts"
 import { secretForms } from "./support/secrets.ts"
 
 const aws = startAws()
@@ -319,3 +321,35 @@ test("a kind of sink that does not exist is refused", async () => {
   const refused = sinks(given({}), ["dockr-config"], await worldWith())
   await expect(refused).rejects.toBeInstanceOf(ConfigError)
 })
+
+test("a start under systemd that finds no login within a quarter of an hour fails, with the reason", async () => {
+  using socket = openNotifySocket()
+  const clock = fakeClock(Date.now())
+  const denied = { kind: "error", status: 400, type: "AccessDeniedException", message: "no" } as const
+  aws.fail("GetAuthorizationToken", denied, 100)
+  const world = { ...(await worldWith({ NOTIFY_SOCKET: socket.address })), clock }
+  let code: number | undefined
+  const running = run(given({ ...DOCKER, registry: HOST }), world).then((ended) => {
+    code = ended
+  })
+  let minutes = 0
+  for (; code === undefined && minutes < 30; minutes += 1) {
+    // The calls to AWS are real and take their time.
+    await Bun.sleep(20)
+    // The queue of a socket that nobody reads is short, and its sender waits.
+    socket.messages()
+    await clock.advance(60_000)
+  }
+  world.stopNow()
+  await running
+  aws.fail("GetAuthorizationToken", denied, 0)
+  expect(code).toBe(1)
+  expect(minutes).toBeGreaterThan(14)
+  expect(world.log()).toMatch(
+    /error not ready after 15m, so this start has failed: 0 of 1 target fresh; .*AWS refused/,
+  )
+  const messages = socket.messages()
+  expect(messages.some((message) => message.startsWith("EXTEND_TIMEOUT_USEC="))).toBe(true)
+  expect(messages.join("\n")).not.toContain("READY")
+  expect(messages.at(-1)).toBe("STOPPING=1")
+}, 30_000)
