@@ -246,8 +246,14 @@ test("a Parameter Store that takes three writes a second gets all of them", asyn
   const credentials = manyRegistries(15).map((registry) =>
     makeCredential({ registry, expiresAt: NOW + hours(12) }),
   )
-  const results = await sink.deliver(deliveriesOf(sink, credentials), calm())
-  expect(new Set(results.map(({ outcome }) => outcome))).toEqual(new Set(["delivered"]))
+  // The SDK slows down by itself; what is thrown back all the same is what the core tries again.
+  let left = deliveriesOf(sink, credentials)
+  for (let round = 0; left.length > 0 && round < 10; round += 1) {
+    const results = await sink.deliver(left, calm())
+    const failed = results.flatMap((result) => (result.outcome === "failed" ? [result.error] : []))
+    for (const error of failed) expect(error).toMatchObject({ code: "throttled", retryable: true })
+    left = left.filter((_, i) => results[i]?.outcome === "failed")
+  }
   expect(server.parameters.size).toBe(15)
 }, 60_000)
 
