@@ -65,7 +65,7 @@ function formatService(options: UnitOptions): string {
     unitSection(options),
     ["[Service]", ...(timer ? oneShot(options) : staying(options))],
     ["# What it is given", ...given(options)],
-    manager.kind === "system" ? systemHardening(options) : userHardening(),
+    manager.kind === "system" ? systemHardening(options) : userHardening(options),
     timer
       ? []
       : ["[Install]", `WantedBy=${manager.kind === "system" ? "multi-user.target" : "default.target"}`],
@@ -138,15 +138,30 @@ const EVERYWHERE = [
   "KeyringMode=private",
 ]
 
-function userHardening(): readonly string[] {
+const CALLS = ["SystemCallFilter=@system-service", "SystemCallFilter=~@privileged @resources"]
+const REFUSAL = "SystemCallErrorNumber=EPERM"
+
+function writableMemory({ timer }: UnitOptions): string {
+  // Tried under the real systemd: the messages do not come through, and the start never ends.
+  return timer
+    ? "MemoryDenyWriteExecute=yes"
+    : "# MemoryDenyWriteExecute= is left out: the way to systemd's socket is compiled while it runs."
+}
+
+function userHardening(options: UnitOptions): readonly string[] {
   return [
     "# What it may not do",
-    "# ProtectSystem=, PrivateTmp= and the like are left out: a user's own manager cannot set them up everywhere.",
     ...EVERYWHERE,
+    ...CALLS,
+    REFUSAL,
+    "# ProtectSystem=, PrivateTmp= and the like are left out: a user's own manager cannot set them up everywhere.",
+    "# CapabilityBoundingSet= is left out: a user's own manager may not set it, and has no capabilities to give.",
+    writableMemory(options),
   ]
 }
 
-function systemHardening({ manager, writable, timer }: UnitOptions): readonly string[] {
+function systemHardening(options: UnitOptions): readonly string[] {
+  const { manager, writable } = options
   const root = manager.kind === "system" && manager.user === "root"
   return [
     "# What it may not do",
@@ -170,23 +185,18 @@ function systemHardening({ manager, writable, timer }: UnitOptions): readonly st
     "ProtectProc=invisible",
     "ProcSubset=pid",
     "# IPAddressDeny= is left out: the addresses of AWS, proxies and databases are not known here.",
-    // Tried under the real systemd: the messages do not come through, and the start never ends.
-    timer
-      ? "MemoryDenyWriteExecute=yes"
-      : "# MemoryDenyWriteExecute= is left out: the way to systemd's socket is compiled while it runs.",
+    writableMemory(options),
   ]
 }
 
 function capabilities(root: boolean): readonly string[] {
-  const calls = ["SystemCallFilter=@system-service", "SystemCallFilter=~@privileged @resources"]
-  const refusal = "SystemCallErrorNumber=EPERM"
-  if (!root) return ["CapabilityBoundingSet=", "AmbientCapabilities=", ...calls, refusal]
+  if (!root) return ["CapabilityBoundingSet=", "AmbientCapabilities=", ...CALLS, REFUSAL]
   return [
     "# Root writes into other people's folders and leaves them the owner of their files.",
     "CapabilityBoundingSet=CAP_CHOWN CAP_DAC_OVERRIDE CAP_FOWNER",
-    ...calls,
+    ...CALLS,
     "SystemCallFilter=@chown",
-    refusal,
+    REFUSAL,
   ]
 }
 

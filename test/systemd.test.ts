@@ -113,14 +113,14 @@ describeWithService("systemd", "a machine under systemd", (facts) => {
     const other = "210987654321.dkr.ecr.eu-west-1.amazonaws.com"
     await machine.write("/etc/ecrelay/config.toml", `[[registry]]\nhost = "${other}"\n${CONFIG}`)
     expect(await machine.run("systemctl reload ecrelay")).toMatchObject({ code: 0 })
-    await machine.until("systemctl show ecrelay --property=StatusText", /2 targets fresh/)
+    await machine.until("systemctl show ecrelay --property=StatusText", /=2 targets fresh/)
     expect(await hosts()).toEqual([HOST, other])
     await machine.write("/etc/ecrelay/config.toml", "[[snk]]\n")
     await machine.run("systemctl reload ecrelay")
     await machine.until("journalctl -u ecrelay --no-pager -o cat", /the configuration stays as it was/)
     await machine.until(
       "systemctl show ecrelay --property=ActiveState,StatusText",
-      /2 targets fresh[\s\S]*=active/,
+      /=2 targets fresh[\s\S]*=active/,
     )
   }, 60_000)
 
@@ -250,7 +250,7 @@ describeWithService("systemd", "a machine under systemd", (facts) => {
     expect({ ...done }).toMatchObject({ code: 0 })
     expect(done.out).toContain("2 targets would be delivered")
     expect(await machine.run("systemctl daemon-reload && systemctl start ecrelay")).toMatchObject({ code: 0 })
-    await machine.until("systemctl show ecrelay --property=StatusText", /2 targets fresh/)
+    await machine.until("systemctl show ecrelay --property=StatusText", /=2 targets fresh/)
     const { auths } = JSON.parse(await machine.read("/home/airflow/.docker/config.json"))
     expect(Object.keys(auths)).toEqual([HOST])
     expect((await machine.run("stat -c %U /home/airflow/.docker/config.json")).out).toBe("airflow\n")
@@ -274,11 +274,11 @@ describeWithService("systemd", "a machine under systemd", (facts) => {
     await machine.write("/etc/ecrelay/config.toml", `interval = "1s"\n${CONFIG}${sink}`)
     await machine.run("systemctl start ecrelay")
     const status = "systemctl show ecrelay --property=StatusText"
-    await machine.until(status, /2 targets fresh/)
+    await machine.until(status, /=2 targets fresh/)
     await machine.run("mv /var/lib/airflow/airflow.db /var/lib/airflow/away")
     await machine.until(status, /1 of 2 targets fresh; .*holds a login until/)
     await machine.run("mv /var/lib/airflow/away /var/lib/airflow/airflow.db")
-    await machine.until(status, /2 targets fresh/)
+    await machine.until(status, /=2 targets fresh/)
     await machine.write("/etc/ecrelay/fernet", `${rotated},${old}`)
     const before = await machine.run("sha256sum /var/lib/airflow/airflow.db")
     await machine.until(
@@ -287,7 +287,7 @@ describeWithService("systemd", "a machine under systemd", (facts) => {
     )
     await machine.write("/etc/ecrelay/fernet", rotated ?? "")
     await machine.run("systemctl restart ecrelay")
-    await machine.until(status, /2 targets fresh/)
+    await machine.until(status, /=2 targets fresh/)
     expect(await show("ActiveState", "NRestarts")).toEqual(["ActiveState=active", "NRestarts=0"])
   }, 120_000)
 })
