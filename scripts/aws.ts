@@ -213,7 +213,8 @@ type Signature = {
   value: string
 }
 
-function readSignature(request: Request): Signature | undefined {
+/** The signature that a request carries, undefined where it carries none. */
+export function readSignature(request: Request): Signature | undefined {
   const header = request.headers.get("authorization") ?? ""
   const match =
     /^AWS4-HMAC-SHA256 Credential=([^/]+)\/(\d{8})\/([^/]+)\/([^/]+)\/aws4_request, SignedHeaders=([^,]+), Signature=([0-9a-f]{64})$/.exec(
@@ -224,7 +225,13 @@ function readSignature(request: Request): Signature | undefined {
   return { accessKeyId, date, region, service, signedHeaders: headers.split(";"), value }
 }
 
-function isSignedBy(identity: Identity, signature: Signature, request: Request, body: string): boolean {
+/** Whether a request with this body, and no query, was signed with an identity's key. */
+export function isSignedBy(
+  identity: Identity,
+  signature: Signature,
+  request: Request,
+  body: string,
+): boolean {
   const { date, region, service, signedHeaders } = signature
   const url = new URL(request.url)
   const headers = signedHeaders

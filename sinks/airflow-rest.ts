@@ -1,6 +1,6 @@
 // Airflow's REST API: a docker connection for each registry, for Airflow 2 (v1) and 3 (v2). REST never shows a
 // password, so what a connection holds cannot be read and every delivery writes; connections that are not ECR logins
-// are not ours.
+// are not ours. Amazon MWAA's web servers are reached through AWS, who then asks being AWS's to say.
 import * as v from "valibot"
 import { ConfigError, DeliveryError } from "../src/errors.ts"
 import { ownRegistry, type Registry } from "../src/registry.ts"
@@ -20,8 +20,12 @@ import { failureOf } from "./_airflow/failure.ts"
 import { checkDelivery } from "./_airflow-rest/check.ts"
 import { type Client, openClient } from "./_airflow-rest/client.ts"
 import { deliverOverRest, type Refusal } from "./_airflow-rest/delivery.ts"
+import { type Environment, mwaaConnIdProblem, parseEnvironment } from "./_airflow-rest/environment.ts"
 import { RestError } from "./_airflow-rest/error.ts"
+import { openEnvironment } from "./_airflow-rest/mwaa.ts"
 import { type Place, parsePlace } from "./_airflow-rest/place.ts"
+import { identityOptions } from "./_aws/identity.ts"
+import { visitStore } from "./_aws/visit.ts"
 
 const type = "airflow-rest"
 
@@ -31,9 +35,12 @@ export default defineSink({
   permissions: [
     "role Op or Admin, or one that may read, create and edit connections",
     "Airflow 2 with username and password: basic_auth among [api] auth_backends",
+    "mwaa_environment: airflow:InvokeRestApi on arn:aws:airflow:REGION:ACCOUNT:role/ENVIRONMENT/Op alone, Op being the Airflow role",
   ],
   options: v.strictObject({
-    url: textOption("Where people open Airflow, base path included: https://airflow.example.com/base"),
+    url: v.optional(
+      textOption("Where people open Airflow, base path included: https://airflow.example.com/base"),
+    ),
     conn_id: listOption(
       "Airflow connection id; {account}, {region} and {host} stand for the registry's (repeatable)",
     ),
@@ -58,20 +65,30 @@ export default defineSink({
       ),
       "auto",
     ),
+    mwaa_environment: v.optional(
+      textOption(
+        "Name of an environment of Amazon MWAA, instead of url and of who asks: AWS passes the calls on, as InvokeRestApi",
+      ),
+    ),
+    ...identityOptions,
     adopt: v.optional(flagOption("Overwrite connections that hold something other than an ECR login"), false),
   }),
   create(options, deps) {
-    const place = parsePlace(options)
-    for (const template of options.conn_id) requireConnId(template, SAMPLE_REGISTRY)
+    const environment = parseEnvironment(options, deps.env)
+    const place = environment ?? parsePlace(options)
+    const rules = environment ? [connIdProblem, mwaaConnIdProblem] : [connIdProblem]
+    const visit = <T>(signal: AbortSignal, work: (client: Client) => Promise<T>) =>
+      visitPlace(place, deps, signal, work)
+    for (const template of options.conn_id) requireConnId(template, SAMPLE_REGISTRY, rules)
     return {
       type,
       targets: (registry) =>
         options.conn_id.map((template) => {
-          const slot = requireConnId(template, registry)
+          const slot = requireConnId(template, registry, rules)
           return { registry, slot, name: `${place.root} ${slot}` }
         }),
       deliver: (deliveries, signal) =>
-        visit(place, deps, signal, async (client) => {
+        visit(signal, async (client) => {
           const wanted = deliveries.map(({ target, credential }) => ({ connId: target.slot, credential }))
           const refusals = await deliverOverRest(client, wanted, options)
           return deliveries.map(({ target, credential }, i): DeliveryResult => {
@@ -82,7 +99,7 @@ export default defineSink({
         }),
       check: async (targets, signal): Promise<readonly Finding[]> => {
         try {
-          return await visit(place, deps, signal, (client) => checkDelivery(client, targets, place, options))
+          return await visit(signal, (client) => checkDelivery(client, targets, place, options))
         } catch (error) {
           if (!(error instanceof DeliveryError)) throw error
           const { message, hint = "" } = error
@@ -93,15 +110,19 @@ export default defineSink({
   },
 })
 
-async function visit<T>(
-  place: Place,
+async function visitPlace<T>(
+  place: Place | Environment,
   deps: SinkDeps,
   signal: AbortSignal,
   work: (client: Client) => Promise<T>,
 ): Promise<T> {
   signal.throwIfAborted()
   try {
-    return await work(await openClient(place, deps, signal))
+    if ("way" in place) return await work(await openClient(place, deps, signal))
+    const where = { service: "mwaa", sink: type, place: place.root, who: place.who } as const
+    return await visitStore(where, deps, signal, async (config) =>
+      work(await openEnvironment(config, place, deps, signal)),
+    )
   } catch (error) {
     throw error instanceof RestError ? asDeliveryError(error, place.root) : error
   }
@@ -115,9 +136,11 @@ function asDeliveryError(refusal: Refusal, target: string): DeliveryError {
 
 const SAMPLE_REGISTRY = ownRegistry("123456789012", "us-gov-east-1")
 
-function requireConnId(template: string, registry: Registry): string {
+type ProblemOf = (connId: string) => string | undefined
+
+function requireConnId(template: string, registry: Registry, rules: readonly ProblemOf[]): string {
   const connId = fillTemplate(template, registry)
-  const problem = templateProblem(template) ?? connIdProblem(connId)
+  const problem = templateProblem(template) ?? rules.map((problemOf) => problemOf(connId)).find(Boolean)
   if (problem) throw new ConfigError([{ path: "conn_id", message: `${template}: ${problem}` }])
   return connId
 }

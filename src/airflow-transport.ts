@@ -22,7 +22,7 @@ export function readTransport(extra: Fields, reading: Reading): Transport {
 }
 
 // By boto3's names, which differ from those of the variables.
-const SERVICES = ["ecr", "ecr-public", "sts", "ssm", "secretsmanager"]
+const SERVICES = ["ecr", "ecr-public", "sts", "ssm", "secretsmanager", "mwaa"]
 
 function readEndpoints(extra: Fields, { refuse, warn }: Reading): AirflowIdentity["endpoints"] {
   const given = urlAt(extra, "endpoint_url", refuse)

@@ -21,7 +21,7 @@ export type AwsSettings = {
 type ProfileKeys = Readonly<Record<string, string | undefined>>
 
 /** The services that ecrelay calls, by the names of their endpoint variables and profile keys. */
-export type AwsService = "ecr" | "ecr_public" | "sts" | "ssm" | "secrets_manager"
+export type AwsService = "ecr" | "ecr_public" | "sts" | "ssm" | "secrets_manager" | "mwaa"
 
 /**
  * The keys of a profile in AWS's config and credentials files: the named one, else AWS_PROFILE, else `default`.

@@ -99,7 +99,7 @@ export type AwsAccess = {
    * credentials anew. Rejects with what `explain` puts into words.
    */
   clientConfig(
-    service: "ssm" | "secrets_manager",
+    service: "ssm" | "secrets_manager" | "mwaa",
     who: AwsIdentity,
     signal: AbortSignal,
   ): Promise<ClientConfig>

@@ -1,4 +1,4 @@
-// Airflow 3's bulk endpoint: a hundred connections a call. It answers 200 whatever comes of them, and what is not among
+// Airflow 3's bulk endpoint: many connections a call. It answers 200 whatever comes of them, and what is not among
 // its successes counts as not done; what it does not do is left to be written one by one.
 import type { Credential } from "../../src/credential.ts"
 import type { Client } from "./client.ts"
@@ -8,18 +8,15 @@ import { RestError } from "./error.ts"
 /** One connection to be written, and whether it is there already. */
 export type Due = { readonly connId: string; readonly credential: Credential; readonly exists: boolean }
 
-// 100 logins are about 300 kB: gateways such as nginx take no more than 1 MB unless they are told to.
-const ENTITIES = 100
-
 /** The ids of those that were written, and why no more calls should be made, if so. */
 export async function writeInBulk(
   client: Client,
   due: readonly Due[],
 ): Promise<{ readonly done: ReadonlySet<string>; readonly stopped?: RestError }> {
   const done = new Set<string>()
-  for (let i = 0; i < due.length; i += ENTITIES)
+  for (let i = 0; i < due.length; i += client.bulk)
     try {
-      const successes = await writeChunk(client, due.slice(i, i + ENTITIES))
+      const successes = await writeChunk(client, due.slice(i, i + client.bulk))
       // Older servers, gateways and odd entities: one by one it is known which it is.
       if (!successes) return { done }
       for (const connId of successes) done.add(connId)

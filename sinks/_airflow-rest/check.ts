@@ -4,13 +4,13 @@ import type { Finding, Target } from "../../src/sink.ts"
 import type { Client } from "./client.ts"
 import { lookUp } from "./connections.ts"
 import { type Policy, type Refusal, refusalOf } from "./delivery.ts"
-import { isOpenToReaders, type Place } from "./place.ts"
+import { isOpenToReaders } from "./place.ts"
 
 /** What was found, for each connection and for the server as a whole. Rejects with a RestError. */
 export async function checkDelivery(
   client: Client,
   targets: readonly Target[],
-  place: Place,
+  place: { readonly root: string },
   policy: Policy,
 ): Promise<readonly Finding[]> {
   const found = await lookUp(
@@ -41,7 +41,7 @@ function problem(subject: string, { message, hint }: Refusal): Finding {
   return { level: "error", subject, message, ...(hint ? { fix: hint } : {}) }
 }
 
-function openToReaders({ root }: Place): Finding {
+function openToReaders({ root }: { readonly root: string }): Finding {
   return {
     level: "warning",
     subject: root,

@@ -11,9 +11,16 @@ export type Client = {
   readonly api: Api
   /** What Airflow calls its own version. */
   readonly version: string
+  /** Whether a list among the query's parameters arrives as it was sent. */
+  readonly masks: boolean
+  /** How many connections one bulk call may carry. */
+  readonly bulk: number
   /** Sends a call to the API: `path` is relative to `api/v2/`. An answer of 401 or 403 is thrown as a RestError. */
   call(call: Omit<Call, "authorization">): Promise<Answer>
 }
+
+// 100 logins are about 300 kB: gateways such as nginx take no more than 1 MB unless they are told to.
+const BULK = 100
 
 /** Finds the API and logs in. Rejects with a RestError. */
 export async function openClient(place: Place, deps: SinkDeps, signal: AbortSignal): Promise<Client> {
@@ -23,7 +30,13 @@ export async function openClient(place: Place, deps: SinkDeps, signal: AbortSign
   const login = keepLogin(() => logIn(place, api, about), deps)
   // Before any call needs it, so that a refused login is said once and not for every connection.
   await login.current()
-  return { api, version, call: (call) => callAs(login, send, place, api, call) }
+  return {
+    api,
+    version,
+    masks: true,
+    bulk: BULK,
+    call: (call) => callAs(login, send, place, api, call),
+  }
 }
 
 async function detectApi(

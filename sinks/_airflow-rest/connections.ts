@@ -89,7 +89,7 @@ export async function changeConnection(
   connId: string,
   credential: Credential,
 ): Promise<boolean> {
-  const path = `${pathOf(connId)}?${maskOf(client.api)}`
+  const path = `${pathOf(connId)}${client.masks ? `?${maskOf(client.api)}` : ""}`
   const answer = await client.call({ method: "PATCH", path, body: entityOf(connId, credential) })
   if (isMissing(answer)) return false
   requireWritten(answer, credential)

@@ -17,7 +17,7 @@ const WAYS = {
 
 /** The options that say where Airflow is and who asks. */
 export type PlaceOptions = {
-  readonly url: string
+  readonly url?: string | undefined
   readonly api: Api | "auto"
 } & { readonly [Key in (typeof WAYS)[keyof typeof WAYS][number]]?: string | undefined }
 
@@ -34,11 +34,13 @@ export type Way = { readonly kind: keyof typeof WAYS; readonly fields: Readonly<
 
 /** The place that the options name. Throws a ConfigError. */
 export function parsePlace(options: PlaceOptions): Place {
-  const { api } = options
+  const { api, url } = options
+  if (url === undefined)
+    throw refused("url", "is required: where people open Airflow; or name mwaa_environment for Amazon MWAA")
   const way = wayOf(options)
   if (api === "v1" && way.kind !== "token" && way.kind !== "password")
     throw refused("api", "Airflow 2 knows username and password, or a token")
-  return { root: rootOf(options.url), apis: api === "auto" ? ["v2", "v1"] : [api], way }
+  return { root: rootOf(url), apis: api === "auto" ? ["v2", "v1"] : [api], way }
 }
 
 // No message quotes the URL: somebody may have put a password into it.
@@ -99,7 +101,9 @@ async function loadField(option: string, text: string, deps: Pick<SinkDeps, "sec
 }
 
 /** Whether what we send could be read on its way. */
-export function isOpenToReaders({ root }: Place): boolean {
+export function isOpenToReaders({ root }: { readonly root: string }): boolean {
+  // What is no URL is reached through AWS.
+  if (!URL.canParse(root)) return false
   const { protocol, hostname } = new URL(root)
   return protocol === "http:" && !/^(localhost|127(\.\d+){3}|\[::1\]|.*\.localhost)$/.test(hostname)
 }

@@ -46,7 +46,8 @@ export function createSend(
   }
 }
 
-function parseJson(text: string): unknown {
+/** The value of a JSON text, undefined where it is none. */
+export function parseJson(text: string): unknown {
   try {
     return JSON.parse(text)
   } catch {
@@ -69,7 +70,8 @@ function refuseRedirect({ status, headers, url }: Response): void {
   )
 }
 
-function refuseOverload(status: number): void {
+/** Throws a RestError for what is nobody's fault but the server's, or its gateway's. */
+export function refuseOverload(status: number): void {
   if (status === 407)
     throw new RestError("the proxy asks for a login (407)", {
       code: "proxy",
@@ -92,7 +94,8 @@ function refuseOverload(status: number): void {
     })
 }
 
-function endedEarly({ reason }: AbortSignal): RestError {
+/** What to say of a call that the signal ended. */
+export function endedEarly({ reason }: AbortSignal): RestError {
   const late = (reason as { name?: unknown } | undefined)?.name === "TimeoutError"
   return new RestError(late ? "not done in time" : "stopped before it was done", {
     code: late ? "timeout" : "stopped",

@@ -18,7 +18,8 @@ import { calm, deliveriesOf, hours, makeSink, NOW, REGISTRY, testDeps } from "./
 /** A fresh stand-in with a sink for it. */
 export type RestRig = SinkRig & { readonly server: RestServer }
 
-const SLOT = "ecr-{account}-{region}"
+/** The connection ids that the sink writes. */
+export const SLOT = "ecr-{account}-{region}"
 const OURS = /^ecr-\d{12}-/
 
 /** Opens a stand-in of Airflow 2 (`v1`) or 3 (`v2`). */
