@@ -1,7 +1,13 @@
 // What goes wrong with a file, in words: one row for each system error that a person can do something about.
 // The words name the path as the person configured it; the system's own text stays in `cause`.
 import { DeliveryError, isTransient } from "../src/errors.ts"
-import type { SinkDeps } from "../src/sink.ts"
+import type { Finding, SinkDeps } from "../src/sink.ts"
+
+/** Whose a file is to be; a part that is not given stays as it is. */
+export type Owner = { readonly uid: number | undefined; readonly gid: number | undefined }
+
+/** Who may use a file, where that is enforced. */
+export type FileAccess = { readonly mode: number; readonly owner?: Owner | undefined }
 
 /** A file of a sink, and how it may be written. */
 export type FilePlace = {
@@ -11,10 +17,13 @@ export type FilePlace = {
   readonly path: string
   /** Overwrites the file itself instead of renaming a new one onto it. */
   readonly inPlace: boolean
+  /** Without it, mode and owner stay as they are, and a new file is 0600. */
+  readonly access?: FileAccess
   readonly deps: Pick<SinkDeps, "env" | "clock" | "uid">
 }
 
-type Words = {
+/** What is wrong with a file, and what to do about it; whether it may pass, where the system's error does not tell. */
+export type Words = {
   readonly code: string
   readonly says: string
   readonly hint: string
@@ -59,7 +68,7 @@ const WORDS: Readonly<Record<string, Words>> = {
   EISDIR: {
     code: "not-a-file",
     says: "is not a regular file",
-    hint: "name a file with path=; a folder is meant by a name without .json, or with a slash at the end",
+    hint: "name a file with path=, no folder, pipe or device",
   },
   ELOOP: {
     code: "link-loop",
@@ -89,6 +98,13 @@ export function inWords(cause: unknown, place: FilePlace): unknown {
     hint: "look at the state of that file system",
   }
   return fileError(words, place, cause)
+}
+
+/** A DeliveryError as what `check` found; anything else is a bug, and thrown. */
+export function asFinding(error: unknown, subject: string): Finding {
+  if (!(error instanceof DeliveryError)) throw error
+  const { message, hint } = error
+  return { level: "error", subject, message, ...(hint === undefined ? {} : { fix: hint }) }
 }
 
 /** The DeliveryError of a place: its message begins with the path. */

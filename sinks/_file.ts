@@ -1,22 +1,25 @@
 // Replacing a file that others read and write too: readers see the old or the new and never half, links are followed,
-// mode and owner stay, and what somebody without a lock wrote in between is read again and kept.
+// mode and owner stay or are enforced, and what somebody without a lock wrote in between is read again and kept.
 // The edit is a function of what the file holds, called as often as that changes. Not kept: hard links, ACLs.
 import * as fs from "node:fs"
 import { access, type FileHandle, open, stat } from "node:fs/promises"
 import { dirname, join } from "node:path"
+import { accessDifference, setAccess, whyNotAccessible } from "./_file-access.ts"
 import {
   contendedError,
   type FilePlace,
   inWords,
   lockedError,
   mountPointError,
-  ownerError,
   systemError,
 } from "./_file-errors.ts"
-import { followLinks, makeFolder, ownerFor, syncFolder } from "./_folder.ts"
+import { followLinks, makeFolder, nearestFolder, ownerFor, syncFolder } from "./_folder.ts"
 import { type Lock, removeLeftovers, takeLock } from "./_lock.ts"
 
-/** What a file is to hold, by what it holds; no bytes, or the same, mean that there is nothing to do. */
+/**
+ * What a file is to hold, by what it holds; no bytes mean that there is nothing to do, the same bytes that only mode and
+ * owner may be.
+ */
 export type Edit<Result> = (bytes: Buffer | undefined) => {
   readonly bytes: Buffer | undefined
   readonly result: Result
@@ -31,6 +34,16 @@ const MOST_ROUNDS = 5
 export async function loadFile(place: FilePlace): Promise<Buffer | undefined> {
   try {
     return (await load(await followLinks(place.path)))?.bytes
+  } catch (error) {
+    throw inWords(error, place)
+  }
+}
+
+/** Why mode or owner is not as the place wants it, in words; undefined where it is, or where there is no file. */
+export async function loadAccessDifference(place: FilePlace): Promise<string | undefined> {
+  try {
+    const now = await load(await followLinks(place.path))
+    return now && accessDifference(now.stat, place)
   } catch (error) {
     throw inWords(error, place)
   }
@@ -53,7 +66,7 @@ export async function replaceFile<Result>(
       // Before any lock, and once more after each rename: a login without a lock may have undone it.
       const now = await load(file)
       const next = edit(now?.bytes)
-      if (!next.bytes || holds(now, next.bytes)) return next.result
+      if (isDone(now, next.bytes, place)) return next.result
       await rewrite(file, place, edit, signal)
     }
   } catch (error) {
@@ -69,11 +82,10 @@ export async function whyNotWritable(place: FilePlace): Promise<unknown> {
     const now = await load(file)
     const folder = dirname(file)
     await access(join(await nearestFolder(folder), "."), fs.constants.W_OK | fs.constants.X_OK)
-    if (!now) return undefined
-    await access(file, fs.constants.R_OK | fs.constants.W_OK)
-    if (place.inPlace) return undefined
-    const { uid } = place.deps
-    if (uid !== undefined && uid !== 0 && BigInt(uid) !== now.stat.uid) return ownerError(place)
+    if (!now) return whyNotAccessible(undefined, place)
+    await access(file, mustBeWritable(place) ? fs.constants.R_OK | fs.constants.W_OK : fs.constants.R_OK)
+    const obstacle = whyNotAccessible(now.stat, place)
+    if (obstacle || place.inPlace) return obstacle
     // A mount from the same file system does not show here, only at the rename.
     return (await stat(folder, { bigint: true })).dev === now.stat.dev ? undefined : mountPointError(place)
   } catch (error) {
@@ -87,20 +99,19 @@ async function rewrite<Result>(
   edit: Edit<Result>,
   signal: AbortSignal,
 ): Promise<void> {
-  await makeFolder(dirname(file), place.deps)
+  await makeFolder(dirname(file), place)
   const lock = await takeLock(file, place.deps.clock, signal)
   if (!lock) throw lockedError(place)
   try {
     for (let round = 0; round < MOST_ROUNDS; round++) {
       const before = await load(file)
       const { bytes } = edit(before?.bytes)
-      if (!bytes || holds(before, bytes)) return
-      // Renaming would not ask: but a file that its owner made read-only is to stay as it is.
-      if (before) await access(file, fs.constants.W_OK)
+      if (!bytes || isDone(before, bytes, place)) return
+      if (before && mustBeWritable(place)) await access(file, fs.constants.W_OK)
       signal.throwIfAborted()
       if (
         before && place.inPlace
-          ? overwrite(file, lock, before, bytes)
+          ? overwrite(file, lock, before, bytes, place)
           : await swap(file, lock, before, bytes, place, signal)
       )
         return
@@ -122,7 +133,7 @@ async function swap(
 ): Promise<boolean> {
   await lock.handle.truncate(0)
   await writeAll(lock.handle, bytes)
-  keepOwnerAndMode(lock.handle, before?.stat, await ownerFor(dirname(file), place.deps), place)
+  setAccess(lock.handle.fd, before?.stat, await ownerFor(dirname(file), place.deps), place)
   await lock.handle.sync()
   const now = await load(file)
   if (now === undefined ? before !== undefined : !before || !holds(now, before.bytes)) return false
@@ -147,12 +158,14 @@ export function renameIfSame(from: string, file: string, was: fs.BigIntStats | u
 }
 
 /** Writes into the file itself, all in one go; false if it changed meanwhile. */
-function overwrite(file: string, lock: Lock, before: Content, bytes: Buffer): boolean {
+function overwrite(file: string, lock: Lock, before: Content, bytes: Buffer, place: FilePlace): boolean {
   const fd = fs.openSync(file, fs.constants.O_RDWR)
   try {
     // Throws if the lock was taken over: a rename would find out by itself, a write would not.
     fs.statSync(lock.path)
     if (!fs.readFileSync(fd).equals(before.bytes)) return false
+    // First, so that nobody reads the new content by the old mode.
+    if (place.access) setAccess(fd, before.stat, undefined, place)
     try {
       overwriteAll(fd, bytes)
     } catch (error) {
@@ -177,25 +190,6 @@ async function writeAll(handle: FileHandle, bytes: Buffer): Promise<void> {
     at += (await handle.write(bytes, at, bytes.length - at, at)).bytesWritten
 }
 
-function keepOwnerAndMode(
-  { fd }: FileHandle,
-  was: fs.BigIntStats | undefined,
-  newOwner: { readonly uid: number; readonly gid: number } | undefined,
-  place: FilePlace,
-): void {
-  const owner = was ? { uid: Number(was.uid), gid: Number(was.gid) } : newOwner
-  const is = fs.fstatSync(fd)
-  if (owner && (owner.uid !== is.uid || owner.gid !== is.gid)) {
-    try {
-      fs.fchownSync(fd, owner.uid, owner.gid)
-    } catch (error) {
-      throw ownerError(place, error)
-    }
-  }
-  // After the owner, for a change of owner takes bits of the mode away.
-  if (was) fs.fchmodSync(fd, Number(was.mode) & 0o7777)
-}
-
 async function load(file: string): Promise<Content | undefined> {
   let handle: FileHandle
   try {
@@ -214,14 +208,10 @@ async function load(file: string): Promise<Content | undefined> {
   }
 }
 
-const holds = (content: Content | undefined, bytes: Buffer) => content?.bytes.equals(bytes) ?? false
+const isDone = (now: Content | undefined, bytes: Buffer | undefined, place: FilePlace) =>
+  !bytes || (now !== undefined && holds(now, bytes) && accessDifference(now.stat, place) === undefined)
 
-async function nearestFolder(folder: string): Promise<string> {
-  try {
-    await stat(folder)
-    return folder
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code !== "ENOENT" || dirname(folder) === folder) throw error
-    return nearestFolder(dirname(folder))
-  }
-}
+// Renaming would not ask: but a file that its owner made read-only is to stay as it is, unless we are told its mode.
+const mustBeWritable = ({ access, inPlace }: FilePlace) => inPlace || access === undefined
+
+const holds = (content: Content | undefined, bytes: Buffer) => content?.bytes.equals(bytes) ?? false

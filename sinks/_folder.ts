@@ -1,5 +1,6 @@
-// The way to a file: where its links lead, and the folders that it needs.
-// A new folder is 0700, and as root under sudo it belongs to whoever owns the folder it is made in.
+// The way to a file: from its name to where its links lead, and the folders that it needs.
+// A new folder is 0700, and as root under sudo it belongs to whoever owns the folder it is made in. Where the file is to
+// be read by others, they may pass through it.
 import { constants } from "node:fs"
 import { mkdir, open, readlink, realpath, stat } from "node:fs/promises"
 import { basename, dirname, join, resolve } from "node:path"
@@ -7,6 +8,17 @@ import { type FilePlace, systemError } from "./_file-errors.ts"
 
 // What the Linux kernel follows before it says ELOOP.
 const MOST_LINKS = 40
+
+/** A path in which `~` at the beginning stands for the home directory; undefined where it does and there is none. */
+export function inHome(path: string, home: string | undefined): string | undefined {
+  if (!/^~(?=$|[/\\])/.test(path)) return path
+  return home ? join(home, path.slice(1)) : undefined
+}
+
+/** The folder in which lies whatever a template of a path stands for. */
+export function fixedFolder(template: string): string {
+  return dirname(template.replace(/\{.*/s, "any"))
+}
 
 /** The real path behind every link in an absolute path, also where the last of them point to nothing yet. */
 export async function followLinks(path: string): Promise<string> {
@@ -42,20 +54,30 @@ export async function ownerFor(
   return uid === 0 && env.SUDO_UID !== undefined ? stat(folder) : undefined
 }
 
-/** Makes a folder and those above it where they are missing. */
-export async function makeFolder(folder: string, deps: FilePlace["deps"]): Promise<void> {
+/** Makes the folder of a place's file, and those above it, where they are missing. */
+export async function makeFolder(folder: string, { access, deps }: FilePlace): Promise<void> {
+  const forOthers = access !== undefined && (access.owner !== undefined || (access.mode & 0o077) !== 0)
+  return makeFolders(folder, forOthers ? 0o711 : 0o700, deps)
+}
+
+async function makeFolders(folder: string, mode: number, deps: FilePlace["deps"]): Promise<void> {
   if (await isThere(folder)) return
   const above = dirname(folder)
-  await makeFolder(above, deps)
+  await makeFolders(above, mode, deps)
   try {
     await mkdir(folder, 0o700)
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code === "EEXIST") return
     throw error
   }
-  const owner = await ownerFor(above, deps)
-  if (owner) await giveFolder(folder, owner)
+  await setFolder(folder, mode, await ownerFor(above, deps))
   await syncFolder(above)
+}
+
+/** The folder itself, or the nearest above it that is there. */
+export async function nearestFolder(folder: string): Promise<string> {
+  if ((await isThere(folder)) || dirname(folder) === folder) return folder
+  return nearestFolder(dirname(folder))
 }
 
 async function isThere(path: string): Promise<boolean> {
@@ -68,14 +90,18 @@ async function isThere(path: string): Promise<boolean> {
   }
 }
 
-async function giveFolder(
+async function setFolder(
   folder: string,
-  owner: { readonly uid: number; readonly gid: number },
+  mode: number,
+  owner: { readonly uid: number; readonly gid: number } | undefined,
 ): Promise<void> {
+  if (!owner && mode === 0o700) return
   // By the open folder: a name in somebody else's folder could have been swapped for a link.
   const handle = await open(folder, constants.O_RDONLY | constants.O_DIRECTORY | constants.O_NOFOLLOW)
   try {
-    await handle.chown(owner.uid, owner.gid)
+    if (owner) await handle.chown(owner.uid, owner.gid)
+    // Whatever the umask took.
+    if (mode !== 0o700) await handle.chmod(mode)
   } finally {
     await handle.close()
   }

@@ -2,7 +2,7 @@
 // Only the entries of our own hosts change, as text: everything else stays byte for byte, and a file that cannot be
 // understood is refused. In an entry, `auth` is ours and whatever would win over it goes (`identitytoken`,
 // `registrytoken`, `username`, `password`); other members, such as `email`, stay.
-import { dirname, join, resolve } from "node:path"
+import { resolve } from "node:path"
 import * as v from "valibot"
 import { type Credential, outlives } from "../src/credential.ts"
 import { ConfigError, DeliveryError } from "../src/errors.ts"
@@ -30,7 +30,8 @@ import {
   withEdits,
 } from "./_docker-config.ts"
 import { loadFile, replaceFile, whyNotWritable } from "./_file.ts"
-import type { FilePlace } from "./_file-errors.ts"
+import { asFinding, type FilePlace } from "./_file-errors.ts"
+import { fixedFolder, inHome } from "./_folder.ts"
 
 const TYPE = "docker-config"
 
@@ -101,7 +102,7 @@ export default defineSink({
         })
         return findings
       },
-      folders: async () => [dirname(template.replace(/\{.*/s, ""))],
+      folders: async () => [fixedFolder(template)],
     }
   },
 })
@@ -112,14 +113,12 @@ type Ways = { readonly place: FilePlace; readonly allowShadowed: boolean }
 /** The file that is meant, by its name alone. Throws a ConfigError where there is nothing to tell it by. */
 function configPath(path: string | undefined, { env, home }: SinkDeps): string {
   if (path === undefined && env.DOCKER_CONFIG) return resolve(env.DOCKER_CONFIG, "config.json")
-  const wanted = path ?? "~/.docker"
-  const inHome = /^~(?=$|[/\\])/.test(wanted)
-  if (inHome && !home) {
+  const full = inHome(path ?? "~/.docker", home)
+  if (full === undefined) {
     const message =
       "there is no home directory: say which file with path=/…/config.json, or set DOCKER_CONFIG or HOME"
     throw new ConfigError([{ path: "path", message }])
   }
-  const full = inHome ? join(home ?? "", wanted.slice(1)) : wanted
   return full.endsWith(".json") ? resolve(full) : resolve(full, "config.json")
 }
 
@@ -212,12 +211,6 @@ const DOCKER_AUTH_CONFIG: Finding = {
   subject: "DOCKER_AUTH_CONFIG",
   message: "is set here; where it is set for docker too, docker takes its logins before those of any file",
   fix: "unset it for whoever pulls",
-}
-
-function asFinding(error: unknown, subject: string): Finding {
-  if (!(error instanceof DeliveryError)) throw error
-  const { message, hint } = error
-  return { level: "error", subject, message, ...(hint === undefined ? {} : { fix: hint }) }
 }
 
 function understood(bytes: Uint8Array | undefined, place: FilePlace): DockerConfig {

@@ -9,5 +9,6 @@ export const sinkKinds: SinkKinds = {
   "aws-ssm": async () => (await import("./aws-ssm.ts")).default,
   "docker-config": async () => (await import("./docker-config.ts")).default,
   exec: async () => (await import("./exec.ts")).default,
+  file: async () => (await import("./file.ts")).default,
   module: async () => (await import("./module.ts")).default,
 }

@@ -91,6 +91,7 @@ test("a secret is revealed only where it is written out, sent or compared", () =
     "src/probe.ts",
     "sinks/_docker-config.ts",
     "sinks/_exec/protocol.ts",
+    "sinks/_login-file/template.ts",
     "sinks/_redaction.ts",
     "sinks/_airflow/plan.ts",
     "sinks/_airflow/rows.ts",

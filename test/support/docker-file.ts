@@ -1,7 +1,6 @@
 // A docker config in a folder of its own, as the sink suite wants it: read back as docker reads it, locked as another
 // ecrelay would lock it, and full of what a careless writer would damage.
 import {
-  chmodSync,
   existsSync,
   lstatSync,
   mkdirSync,
@@ -9,14 +8,12 @@ import {
   readdirSync,
   readFileSync,
   rmSync,
-  statSync,
   writeFileSync,
 } from "node:fs"
 import { tmpdir } from "node:os"
 import { dirname, join } from "node:path"
-import { systemClock } from "../../src/clock.ts"
+import { lockedWorld } from "./locked-world.ts"
 import type { SinkRig, StoredLogin } from "./sink-suite.ts"
-import { NOW } from "./sinks.ts"
 
 /** The login as docker reads it. */
 export function loginIn(file: string, host: string): StoredLogin | undefined {
@@ -57,35 +54,6 @@ const OTHER_PARTS = [
   '"ghcr.io": {"auth": "dTpw"}, "ghcr.io": {"auth": "eDp5"},\n\t\t"__proto__": {"auth": "dTpw"}',
   OTHERS.slice(OTHERS.indexOf('\t"HttpHeaders"')),
 ]
-
-// A clock that an impatient test and a lock that is never given back agree on: sleeping costs no time, and the
-// holder's ticket looks alive after each sleep.
-function lockedWorld(file: string) {
-  let held = false
-  let slept = 0
-  const ticket = join(dirname(file), ".config.json.ecrelay-0123456789abcdef01234567")
-  const clock = {
-    now: () => NOW,
-    uptime: () => systemClock.uptime() + slept,
-    sleep: async (durationMs: number, signal?: AbortSignal) => {
-      if (!held) return systemClock.sleep(durationMs, signal)
-      slept += durationMs
-      // The beat: a change of mode, since two of them may fall into one tick of the file system's clock.
-      chmodSync(ticket, statSync(ticket).mode & 0o100 ? 0o600 : 0o700)
-      await systemClock.sleep(0)
-    },
-  }
-  const hold = () => {
-    mkdirSync(dirname(ticket), { recursive: true })
-    writeFileSync(ticket, "")
-    held = true
-  }
-  const letGo = async () => {
-    rmSync(ticket)
-    held = false
-  }
-  return { clock, hold, letGo }
-}
 
 /** A fresh docker config. */
 export async function openDockerConfig(): Promise<SinkRig> {

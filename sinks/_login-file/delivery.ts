@@ -1,0 +1,157 @@
+// What the sink `file` does with its files, one after the other, each on its own: what is there and is no login belongs
+// to somebody else; a login that expires later stays.
+import { type Credential, outlives } from "../../src/credential.ts"
+import { DeliveryError } from "../../src/errors.ts"
+import type { Delivery, DeliveryResult, Finding, Held, Target } from "../../src/sink.ts"
+import { loadAccessDifference, loadFile, replaceFile, whyNotWritable } from "../_file.ts"
+import { formatMode, whyNotGiven } from "../_file-access.ts"
+import {
+  asFinding,
+  type FileAccess,
+  type FilePlace,
+  fileError,
+  type Owner,
+  type Words,
+} from "../_file-errors.ts"
+import { loadOwner } from "./owner.ts"
+import { formatText, parseText, type StoredLogin, type Template } from "./template.ts"
+
+/** How the files are written. */
+export type Ways = {
+  readonly template: Template
+  readonly adopt: boolean
+  /** As it is configured; looked up anew at every call. */
+  readonly owner: string | undefined
+  readonly place: Omit<FilePlace, "path" | "access"> & { readonly access: FileAccess }
+}
+
+/** The sink's `deliver`. */
+export function deliver(
+  deliveries: readonly Delivery[],
+  ways: Ways,
+  signal: AbortSignal,
+): Promise<readonly DeliveryResult[]> {
+  return forEach(deliveries, ways, async ({ target, credential }, owner) => {
+    try {
+      const place = placeOf(target, ways, owner)
+      const obstacle = await whyNotGiven(place)
+      if (obstacle) throw obstacle
+      // What an earlier round of this call wrote is found in place by the last one, and was delivered all the same.
+      let outcome: "delivered" | "unchanged" = "unchanged"
+      return await replaceFile<DeliveryResult>(
+        place,
+        (bytes) => {
+          const wanted = Buffer.from(formatText(ways.template, credential))
+          const result = { outcome, expiresAt: credential.expiresAt }
+          if (bytes?.equals(wanted)) return { bytes, result }
+          const held = storedIn(bytes, target, ways)
+          if (held === "other" && !ways.adopt) throw fileError(NOT_OURS, place)
+          if (typeof held === "object" && isLater(held, credential, place))
+            return { bytes, result: { outcome: "unchanged", expiresAt: held.expiresAt } }
+          outcome = "delivered"
+          return { bytes: wanted, result }
+        },
+        signal,
+      )
+    } catch (error) {
+      return { outcome: "failed", error: expected(error) }
+    }
+  })
+}
+
+const isLater = ({ differs, expiresAt }: StoredLogin, credential: Credential, { deps }: FilePlace) =>
+  differs === undefined && outlives(expiresAt, credential, deps.clock.now())
+
+/** The sink's `read`. */
+export function read(targets: readonly Target[], ways: Ways, signal: AbortSignal): Promise<readonly Held[]> {
+  return forEach(targets, ways, async (target, owner): Promise<Held> => {
+    signal.throwIfAborted()
+    try {
+      const place = placeOf(target, ways, owner)
+      const held = storedIn(await loadFile(place), target, ways)
+      if (!held) return { state: "missing" }
+      if (held === "other") {
+        if (!ways.adopt) throw fileError(NOT_OURS, place)
+        return { state: "held", expiresAt: undefined, differs: `it ${NOT_OURS.says}` }
+      }
+      const differs = held.differs ?? (await loadAccessDifference(place))
+      return { state: "held", expiresAt: held.expiresAt, ...(differs === undefined ? {} : { differs }) }
+    } catch (error) {
+      return { state: "unreadable", error: expected(error) }
+    }
+  })
+}
+
+/** The sink's `check`. */
+export async function check(
+  targets: readonly Target[],
+  ways: Ways,
+  signal: AbortSignal,
+): Promise<readonly Finding[]> {
+  const found = await forEach(targets, ways, async (target, owner): Promise<readonly Finding[]> => {
+    signal.throwIfAborted()
+    const subject = target.name
+    try {
+      const place = placeOf(target, ways, owner)
+      const obstacle = (await whyNotGiven(place)) ?? (await whyNotWritable(place))
+      if (obstacle) return [asFinding(obstacle, subject)]
+      if (storedIn(await loadFile(place), target, ways) === "other" && !ways.adopt)
+        throw fileError(NOT_OURS, place)
+      return [{ level: "ok", subject, message: "can be written" }, ...openTo(ways.place.access.mode, subject)]
+    } catch (error) {
+      return [asFinding(expected(error), subject)]
+    }
+  })
+  return found.flat()
+}
+
+function openTo(mode: number, subject: string): readonly Finding[] {
+  const may = [(mode & 0o004) !== 0 && "read", (mode & 0o002) !== 0 && "change"].filter(
+    (may) => may !== false,
+  )
+  if (may.length === 0) return []
+  const message = `mode ${formatMode(mode)} lets everybody on this machine ${may.join(" and ")} the login`
+  return [{ level: "warning", subject, message, fix: "mode=0640 with owner=:GROUP lets in one group" }]
+}
+
+/** Work on each item, with the owner looked up once. */
+async function forEach<Item, Result>(
+  items: readonly Item[],
+  { owner, place }: Ways,
+  work: (item: Item, owner: Owner | Words | undefined) => Promise<Result>,
+): Promise<readonly Result[]> {
+  const found = owner === undefined ? undefined : await loadOwner(owner, place.deps.env)
+  const results: Result[] = []
+  for (const item of items) results.push(await work(item, found))
+  return results
+}
+
+function placeOf({ slot }: Target, { place }: Ways, owner: Owner | Words | undefined): FilePlace {
+  if (owner === undefined) return { ...place, path: slot }
+  if ("says" in owner) throw fileError(owner, { ...place, path: slot })
+  return { ...place, path: slot, access: { ...place.access, owner } }
+}
+
+/** The login that a file holds, or that it holds something else; undefined where there is nothing to lose. */
+function storedIn(
+  bytes: Buffer | undefined,
+  { registry }: Target,
+  { template }: Ways,
+): StoredLogin | "other" | undefined {
+  const text = bytes?.toString("utf8") ?? ""
+  // Whoever bind-mounts a file makes an empty one first.
+  return text.trim() === "" ? undefined : (parseText(template, text, registry) ?? "other")
+}
+
+const NOT_OURS: Words = {
+  code: "not-ours",
+  says: "holds something else than one ECR login",
+  hint: "name a file that is for this login alone with path=, or add adopt=true to replace all that it holds",
+  retryable: false,
+}
+
+/** The error as a DeliveryError; anything else is a bug, or an abort, and thrown. */
+function expected(error: unknown): DeliveryError {
+  if (error instanceof DeliveryError) return error
+  throw error
+}
