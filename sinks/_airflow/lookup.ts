@@ -8,16 +8,17 @@ const HEAD_CHARACTERS = 32
 const FIELDS = `id, conn_id, conn_type, host, login, port, is_encrypted,
   substr(password, 1, ${HEAD_CHARACTERS}) AS password_head`
 
+// Heads are small, and a server that looks for few rows at a time may scan the whole table each time.
+const HEAD_ROWS = 5000
+
 type Readable = Pick<Session, "table" | "query" | "maxStatementBytes">
 
 /** The rows of these connection ids; where the database ignores case, of their likes too. */
 export async function findRows(session: Readable, connIds: readonly string[]): Promise<readonly Row[]> {
-  return selectIn(
-    session,
-    `SELECT ${FIELDS} FROM ${session.table} WHERE conn_id IN`,
-    connIds,
-    " ORDER BY id",
-  ).then((rows) => rows.map(parseRow))
+  const select = `SELECT ${FIELDS} FROM ${session.table} WHERE conn_id IN`
+  const rows = await selectIn(session, select, connIds, { maxRows: HEAD_ROWS })
+  // Not by the server: MySQL would walk the primary key from end to end, to have them in order.
+  return rows.map(parseRow).sort((one, other) => one.id - other.id)
 }
 
 /** In a transaction: locks these rows, and tells whether they are still as they were found. */
@@ -27,7 +28,8 @@ export async function areUnchanged(
 ): Promise<boolean> {
   const select = `SELECT ${FIELDS} FROM ${session.table} WHERE id IN`
   const ids = rows.map(({ id }) => id)
-  const locked = await selectIn(session, select, ids, ` ORDER BY id${session.lockClause}`)
+  const rest = ` ORDER BY id${session.lockClause}`
+  const locked = await selectIn(session, select, ids, { rest, maxRows: HEAD_ROWS })
   const byId = new Map(locked.map(parseRow).map((row) => [row.id, JSON.stringify(row)]))
   return rows.every((row) => byId.get(row.id) === JSON.stringify(row))
 }
@@ -82,10 +84,11 @@ async function selectIn(
   session: Readable,
   select: string,
   values: readonly Value[],
-  rest = "",
+  { rest = "", maxRows }: { readonly rest?: string; readonly maxRows?: number } = {},
 ): Promise<readonly ResultRow[]> {
   const found: ResultRow[] = []
-  for (const chunk of chunksOf(values, session, (value) => Buffer.byteLength(String(value)))) {
+  const sizeOf = (value: Value) => Buffer.byteLength(String(value))
+  for (const chunk of chunksOf(values, session, sizeOf, maxRows)) {
     const marks = chunk.map(() => "?").join(", ")
     found.push(...(await session.query(`${select} (${marks})${rest}`, chunk)))
   }

@@ -63,7 +63,7 @@ export type Session = {
   close(): Promise<void>
 }
 
-/** How many rows go into one statement at most. */
+/** How many rows with all that they hold go into one statement at most, or come out of it. */
 const CHUNK_ROWS = 500
 
 // For the statement's own words and each value's quotes and escapes.
@@ -75,6 +75,7 @@ export function chunksOf<Row>(
   rows: readonly Row[],
   { maxStatementBytes }: Pick<Session, "maxStatementBytes">,
   sizeOf: (row: Row) => number,
+  maxRows = CHUNK_ROWS,
 ): readonly (readonly Row[])[] {
   const roomBytes = maxStatementBytes - STATEMENT_OVERHEAD_BYTES
   const chunks: Row[][] = []
@@ -82,7 +83,7 @@ export function chunksOf<Row>(
   for (const row of rows) {
     const sizeBytes = sizeOf(row) + ROW_OVERHEAD_BYTES
     const last = chunks.at(-1)
-    if (last && last.length < CHUNK_ROWS && sizeBytes <= leftBytes) {
+    if (last && last.length < maxRows && sizeBytes <= leftBytes) {
       last.push(row)
       leftBytes -= sizeBytes
       continue

@@ -1,5 +1,7 @@
 // Writes plans in one transaction, in chunks that fit the server: rows by primary key, new ones inserted. Before a row
 // is changed it is locked and compared with what was found, so that nobody's newer login is overwritten.
+import { setImmediate } from "node:timers/promises"
+import type { Credential } from "../../src/credential.ts"
 import type { Encryption } from "./encryption.ts"
 import { AirflowError } from "./error.ts"
 import { areUnchanged } from "./lookup.ts"
@@ -20,31 +22,47 @@ export async function writePlans(
   const created = plans.filter(({ creates }) => creates)
   if (changes.length === 0 && created.length === 0) return
   const encrypted = encryption.keys !== undefined
+  const seal = (credential: Credential) => sealPassword(credential, encryption, now)
   await session.transaction(async ({ query, update, insert }) => {
-    for (const chunk of chunksOf(changes, session, ({ plan }) => sizeOfPlan(plan, encryption))) {
-      const rows = chunk.map(({ row }) => row)
-      if (!(await areUnchanged({ ...session, query }, rows))) throw changedMeanwhile()
-      await update(
-        chunk.map(({ plan: { credential }, row, change }) => ({
-          id: row.id,
-          host: credential.registry.host,
-          login: credential.userName,
-          password: change === "replace" ? sealPassword(credential, encryption, now) : undefined,
-        })),
-        encrypted,
-      )
-    }
-    for (const chunk of chunksOf(created, session, (plan) => sizeOfPlan(plan, encryption)))
-      await insert(
-        chunk.map(({ connId, credential }) => ({
-          connId,
-          host: credential.registry.host,
-          login: credential.userName,
-          password: sealPassword(credential, encryption, now),
-        })),
-        encrypted,
-      )
+    const rows = changes.map(({ row }) => row)
+    if (!(await areUnchanged({ ...session, query }, rows))) throw changedMeanwhile()
+    await inTurn(
+      chunksOf(changes, session, ({ plan }) => sizeOfPlan(plan, encryption)),
+      ({ plan: { credential }, row, change }) => ({
+        id: row.id,
+        host: credential.registry.host,
+        login: credential.userName,
+        password: change === "replace" ? seal(credential) : undefined,
+      }),
+      (chunk) => update(chunk, encrypted),
+    )
+    await inTurn(
+      chunksOf(created, session, (plan) => sizeOfPlan(plan, encryption)),
+      ({ connId, credential }) => ({
+        connId,
+        host: credential.registry.host,
+        login: credential.userName,
+        password: seal(credential),
+      }),
+      (chunk) => insert(chunk, encrypted),
+    )
   })
+}
+
+// One statement after another, since MySQL would carry on after a failure; but while the server is at work on one, the
+// next one's passwords are encrypted.
+async function inTurn<One, Sealed>(
+  chunks: readonly (readonly One[])[],
+  seal: (one: One) => Sealed,
+  write: (chunk: readonly Sealed[]) => Promise<void>,
+): Promise<void> {
+  let writing = Promise.resolve()
+  for (const chunk of chunks) {
+    const sealing = setImmediate().then(() => chunk.map(seal))
+    const [sealed] = await Promise.all([sealing, writing])
+    writing = write(sealed)
+  }
+  await writing
 }
 
 /** How many bytes a plan takes in a statement at most. */
