@@ -1,61 +1,30 @@
-// The service under a real systemd: installed from the .deb, through an outage of AWS, a broken configuration, a loop
-// that stands still, a power cut, and as every kind of unit that `install systemd` writes, with its hardening.
+// The service under a real systemd: installed from the .deb, through an outage of AWS, a broken configuration, a power
+// cut, and as every kind of unit that `install systemd` writes, with its hardening. Signals have a file of their own.
 import { Database } from "bun:sqlite"
 import { afterAll, afterEach, beforeAll, expect, test } from "bun:test"
 import { mkdir, readFile } from "node:fs/promises"
 import { join } from "node:path"
-import { type StandIn, startAws } from "../scripts/aws.ts"
-import { packageDebian } from "../scripts/package.ts"
 import { connectionTable } from "./support/airflow-tables.ts"
-import { binary, OFFLINE, standInEnvironment, temporaryFolder } from "./support/binary.ts"
-import { bootCopy, type Machine } from "./support/machine.ts"
+import { binary, temporaryFolder } from "./support/binary.ts"
+import { bootPackaged, CONFIG, HOST, type PackagedMachine } from "./support/packaged-machine.ts"
 import { describeWithService } from "./support/services.ts"
 
-const HOST = "012345678901.dkr.ecr.eu-west-1.amazonaws.com"
-const CONFIG = '[[registry]]\nregion = "eu-west-1"\n[[sink]]\ntype = "docker-config"\n'
-
 describeWithService("systemd", "a machine under systemd", (facts) => {
-  let aws: StandIn
-  let machine: Machine
-  let deb: string
+  let packaged: PackagedMachine
+  let aws: PackagedMachine["aws"]
+  let machine: PackagedMachine["machine"]
   beforeAll(async () => {
-    aws = startAws()
-    const folder = await temporaryFolder()
-    const target = process.arch === "arm64" ? "linux-arm64" : "linux-x64"
-    deb = await packageDebian({ binary: await binary(), version: "0.1.0", target, folder, effort: 0 })
-    machine = await bootCopy(facts)
-    await machine.copy(deb, "/root/ecrelay.deb")
+    packaged = await bootPackaged(facts)
+    aws = packaged.aws
+    machine = packaged.machine
   }, 120_000)
-  afterAll(async () => {
-    await machine?.[Symbol.asyncDispose]()
-    await aws?.stop()
-  })
-  afterEach(async () => {
-    await machine.run(
-      "systemctl stop ecrelay.service; systemctl reset-failed; rm -rf /root/.docker /etc/systemd/system/ecrelay*",
-    )
-  })
+  afterAll(() => packaged?.[Symbol.asyncDispose]())
+  afterEach(() => packaged.clear())
 
-  const environment = () =>
-    Object.entries({ ...standInEnvironment(aws.url), ...OFFLINE })
-      .map(([name, value]) => `${name}=${value}\n`)
-      .join("")
-
-  /** The package on the machine, the person's three lines and their keys. */
-  async function installed(config = CONFIG) {
-    await machine.write("/etc/ecrelay/environment", environment())
-    expect(await machine.run("dpkg -i --force-confold /root/ecrelay.deb")).toMatchObject({ code: 0 })
-    await machine.write("/etc/ecrelay/config.toml", config)
-  }
-
-  async function hosts(): Promise<readonly string[]> {
-    return Object.keys(JSON.parse(await machine.read("/root/.docker/config.json")).auths)
-  }
-
-  const show = (...properties: readonly string[]) =>
-    machine
-      .run(`systemctl show ecrelay.service --property=${properties.join(",")}`)
-      .then(({ out }) => out.trim().split("\n").sort())
+  const environment = () => packaged.environment()
+  const installed = (config?: string) => packaged.installed(config)
+  const hosts = () => packaged.hosts()
+  const show = (...properties: readonly string[]) => packaged.show(...properties)
 
   test("dpkg -i, three lines and enable --now keep a target fresh, for everybody to see, through a power cut", async () => {
     await installed()
@@ -124,38 +93,6 @@ describeWithService("systemd", "a machine under systemd", (facts) => {
     )
   }, 60_000)
 
-  test("a loop that stands still is ended by the watchdog and started anew", async () => {
-    await installed()
-    await machine.write(
-      "/etc/systemd/system/ecrelay.service.d/test.conf",
-      "[Service]\nRestartSec=0\nWatchdogSec=3s\nNotifyAccess=all\n",
-    )
-    await machine.run("systemctl daemon-reload; systemctl start ecrelay")
-    // It has said how long its turns may take: a watchdog of three seconds would end it in the midst of its work.
-    expect(await show("WatchdogUSec")).toEqual(["WatchdogUSec=3min 30s"])
-    const pid = /\d+/.exec((await show("MainPID"))[0] ?? "")?.[0]
-    await machine.run(
-      `kill -STOP ${pid}; NOTIFY_SOCKET=/run/systemd/notify systemd-notify --pid=${pid} WATCHDOG_USEC=1000000`,
-    )
-    await machine.until(
-      "systemctl show ecrelay --property=NRestarts,ActiveState",
-      /NRestarts=1[\s\S]*ActiveState=active/,
-    )
-    expect((await machine.run("journalctl -u ecrelay --no-pager -o cat")).out).toContain("Watchdog timeout")
-    expect(await show("MainPID")).not.toEqual([`MainPID=${pid}`])
-  }, 60_000)
-
-  test("a killed one is started again", async () => {
-    await installed()
-    await machine.write("/etc/systemd/system/ecrelay.service.d/test.conf", "[Service]\nRestartSec=0\n")
-    await machine.run("systemctl daemon-reload; systemctl start ecrelay; systemctl kill -s KILL ecrelay")
-    await machine.until(
-      "systemctl show ecrelay --property=NRestarts,ActiveState",
-      /NRestarts=1[\s\S]*=active/,
-    )
-    expect(await hosts()).toEqual([HOST])
-  }, 60_000)
-
   test("with keys that AWS refuses the start waits, and says so", async () => {
     await installed()
     await machine.write("/etc/ecrelay/environment", `${environment()}AWS_SECRET_ACCESS_KEY=wrong\n`)
@@ -190,13 +127,6 @@ describeWithService("systemd", "a machine under systemd", (facts) => {
     const noexec = await check("HOME=/home/worker TMPDIR=/srv/noexec")
     expect(noexec).toMatchObject({ code: 0, out: expect.stringContaining("is mounted noexec") })
     await machine.run("umount /srv/noexec")
-  }, 60_000)
-
-  test("systemctl stop ends it well", async () => {
-    await installed()
-    await machine.run("systemctl start ecrelay")
-    expect(await machine.run("systemctl stop ecrelay")).toMatchObject({ code: 0 })
-    expect(await show("Result", "ExecMainStatus")).toEqual(["ExecMainStatus=0", "Result=success"])
   }, 60_000)
 
   test("the timer's service refreshes what is due, and the timer knows its next time", async () => {
