@@ -35,11 +35,13 @@ export default defineSink({
   permissions: [
     "role Op or Admin, or one that may read, create and edit connections",
     "Airflow 2 with username and password: basic_auth among [api] auth_backends",
-    "mwaa_environment: airflow:InvokeRestApi on arn:aws:airflow:REGION:ACCOUNT:role/ENVIRONMENT/Op alone, Op being the Airflow role",
+    "mwaa_environment: instead airflow:InvokeRestApi on arn:aws:airflow:REGION:ACCOUNT:role/ENVIRONMENT/Op, which ends with the Airflow role",
   ],
   options: v.strictObject({
     url: v.optional(
-      textOption("Where people open Airflow, base path included: https://airflow.example.com/base"),
+      textOption(
+        "Where people open Airflow, base path included: https://airflow.example.com/base (required, unless mwaa_environment is given)",
+      ),
     ),
     conn_id: listOption(
       "Airflow connection id; {account}, {region} and {host} stand for the registry's (repeatable)",
@@ -67,7 +69,7 @@ export default defineSink({
     ),
     mwaa_environment: v.optional(
       textOption(
-        "Name of an environment of Amazon MWAA, instead of url and of who asks: AWS passes the calls on, as InvokeRestApi",
+        "Name of an environment of Amazon MWAA, instead of url and of who asks: AWS passes the calls on. region, profile, role_arn and external_id are for it alone",
       ),
     ),
     ...identityOptions,

@@ -78,7 +78,7 @@ test("nothing is only for Bun, or only for Deno, but the way to the C library", 
 })
 
 test("drivers and AWS's clients are loaded where they are used", () => {
-  const heavy = /^import (?!type\b).*["'](postgres|mysql2|better-sqlite3|@aws-sdk)/
+  const heavy = /^import (?!type\b).*["'](postgres|mysql2|better-sqlite3|@aws-sdk|@smithy\/signature)/
   expect(breaches([...src, ...sinks], heavy, ["src/ecr-client.ts", "src/sts.ts"])).toEqual([])
 })
 
