@@ -59,7 +59,7 @@ const options = v.strictObject({
       v.string('must be a text, in quotes: "1000:1000"'),
       v.regex(OWNER, "must be USER, USER:GROUP or :GROUP, by name or number"),
       v.description(
-        "whose it is, as for chown: USER, USER:GROUP or :GROUP; enforced at every delivery. Needs root, and a path that root alone can change",
+        "whose it is, as for chown: USER, USER:GROUP or :GROUP; enforced at every delivery. Needs root, but for a group of one's own, and as root a path that nobody else can change",
       ),
     ),
   ),
@@ -78,7 +78,7 @@ const options = v.strictObject({
 export default defineSink({
   type: TYPE,
   summary: "a file with the password alone, as JSON, netrc or by a template",
-  permissions: ["read and write the file and its folder", "with owner: root"],
+  permissions: ["read and write the file and its folder", "with owner, but for a group of one's own: root"],
   options,
   create: ({ path, format, template, mode, owner, in_place, adopt }, deps) => {
     if (format !== undefined && template !== undefined)

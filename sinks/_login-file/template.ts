@@ -28,8 +28,8 @@ const VALUES = {
   password: "[\\w+/.~-]+={0,2}",
   auth: "[\\w+/-]+={0,2}",
   expires_at: "[\\d.:TZ-]+",
-  account: "\\d*",
-  region: "[a-z\\d-]*",
+  account: "\\w+",
+  region: "[\\w-]+",
 } as const
 
 const JSON_STRING = String.raw`(?:[^"\\]|\\.)+`

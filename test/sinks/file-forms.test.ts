@@ -5,6 +5,7 @@ import { dirname, join } from "node:path"
 import kind from "../../sinks/file.ts"
 import type { Credential } from "../../src/credential.ts"
 import { ConfigError } from "../../src/errors.ts"
+import { parseRegistry, type Registry } from "../../src/registry.ts"
 import { credentialWith, makeCredential } from "../support/credentials.ts"
 import { snapshotOf } from "../support/docker-file.ts"
 import { newFile, removeFiles, textIn } from "../support/files.ts"
@@ -34,6 +35,12 @@ async function deliver(path: string, credential: Credential, options: object = {
 async function held(path: string, options: object = {}) {
   const sink = makeSink(kind, { path, ...options })
   return (await sink.read?.(sink.targets(REGISTRY), calm()))?.[0]
+}
+
+function parsed(host: string): Registry {
+  const registry = parseRegistry(host)
+  if (!registry) throw new Error(`${host} is no registry`)
+  return registry
 }
 
 const { host } = REGISTRY
@@ -72,6 +79,23 @@ test("netrc is what python and curl read", () => {
     expect(python.stdout.toString().trim()).toBe(/password (\S+)/.exec(textIn(file))?.[1] ?? "none")
   })
 })
+
+test.each([REGISTRY, ZERO_REGISTRY, parsed("public.ecr.aws"), { ...REGISTRY, host: "images.example.com" }])(
+  "what was written for $host is known again, whatever the template holds",
+  async (registry) => {
+    const file = newFile()
+    const names = ["host", "username", "password", "auth", "expires_at", "account", "region"]
+    const template = names.map((name) => `${name}.*$(={${name}} [{${name}}]`).join("|")
+    for (const lasts of [11, 12]) {
+      const credential = fresh(registry, lasts)
+      expect(await deliver(file, credential, { template })).toMatchObject({ outcome: "delivered" })
+      const sink = makeSink(kind, { path: file, template })
+      expect(await sink.read?.(sink.targets(registry), calm())).toEqual([
+        { state: "held", expiresAt: credential.expiresAt },
+      ])
+    }
+  },
+)
 
 test.each([
   ["the password", {}, (password: string) => password],
