@@ -9,6 +9,7 @@ import {
   randomBytes,
   timingSafeEqual,
 } from "node:crypto"
+import { promisify } from "node:util"
 import { AirflowError } from "./error.ts"
 
 type FernetKey = { readonly signing: KeyObject; readonly encryption: KeyObject }
@@ -64,6 +65,12 @@ export function encrypt(
   const cipher = createCipheriv("aes-128-cbc", keys[0].encryption, iv)
   const signed = Buffer.concat([head, cipher.update(plaintext, "utf8"), cipher.final()])
   return base64url(Buffer.concat([signed, mac(keys[0], signed)]))
+}
+
+/** Initialisation vectors for so many tokens, drawn aside: what is under way goes on meanwhile. */
+export async function drawVectors(count: number): Promise<readonly Uint8Array[]> {
+  const bytes = await promisify(randomBytes)(BLOCK_BYTES * count)
+  return Array.from({ length: count }, (_, i) => bytes.subarray(BLOCK_BYTES * i, BLOCK_BYTES * (i + 1)))
 }
 
 /** The text of a token, or undefined where no key opens it. A token never expires: Airflow sets no time limit. */

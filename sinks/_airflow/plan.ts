@@ -40,10 +40,15 @@ export function writesPassword({ creates, changes }: Plan): boolean {
   return creates || changes.some(({ change }) => change === "replace")
 }
 
-/** The password as it is to be stored. */
-export function sealPassword({ password }: Credential, { keys }: Encryption, now: number): string {
+/** The password as it is to be stored; `vector` must be a new one each time. */
+export function sealPassword(
+  { password }: Credential,
+  { keys }: Encryption,
+  now: number,
+  vector: Uint8Array,
+): string {
   const text = password.reveal()
-  return keys ? encrypt(keys, text, now) : text
+  return keys ? encrypt(keys, text, now, vector) : text
 }
 
 /** What the stored password measures, known without encrypting it. */

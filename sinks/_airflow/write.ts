@@ -1,9 +1,9 @@
 // Writes plans in one transaction, in chunks that fit the server: rows by primary key, new ones inserted. Before a row
 // is changed it is locked and compared with what was found, so that nobody's newer login is overwritten.
-import { setImmediate } from "node:timers/promises"
 import type { Credential } from "../../src/credential.ts"
 import type { Encryption } from "./encryption.ts"
 import { AirflowError } from "./error.ts"
+import { drawVectors } from "./fernet.ts"
 import { areUnchanged } from "./lookup.ts"
 import { type Plan, sealedLength, sealPassword } from "./plan.ts"
 import { chunksOf, type Session } from "./session.ts"
@@ -22,27 +22,28 @@ export async function writePlans(
   const created = plans.filter(({ creates }) => creates)
   if (changes.length === 0 && created.length === 0) return
   const encrypted = encryption.keys !== undefined
-  const seal = (credential: Credential) => sealPassword(credential, encryption, now)
+  const seal = (credential: Credential, vector: Uint8Array) =>
+    sealPassword(credential, encryption, now, vector)
   await session.transaction(async ({ query, update, insert }) => {
     const rows = changes.map(({ row }) => row)
     if (!(await areUnchanged({ ...session, query }, rows))) throw changedMeanwhile()
     await inTurn(
       chunksOf(changes, session, ({ plan }) => sizeOfPlan(plan, encryption)),
-      ({ plan: { credential }, row, change }) => ({
+      ({ plan: { credential }, row, change }, vector) => ({
         id: row.id,
         host: credential.registry.host,
         login: credential.userName,
-        password: change === "replace" ? seal(credential) : undefined,
+        password: change === "replace" ? seal(credential, vector) : undefined,
       }),
       (chunk) => update(chunk, encrypted),
     )
     await inTurn(
       chunksOf(created, session, (plan) => sizeOfPlan(plan, encryption)),
-      ({ connId, credential }) => ({
+      ({ connId, credential }, vector) => ({
         connId,
         host: credential.registry.host,
         login: credential.userName,
-        password: seal(credential),
+        password: seal(credential, vector),
       }),
       (chunk) => insert(chunk, encrypted),
     )
@@ -53,13 +54,16 @@ export async function writePlans(
 // next one's passwords are encrypted.
 async function inTurn<One, Sealed>(
   chunks: readonly (readonly One[])[],
-  seal: (one: One) => Sealed,
+  seal: (one: One, vector: Uint8Array) => Sealed,
   write: (chunk: readonly Sealed[]) => Promise<void>,
 ): Promise<void> {
+  const sealAll = async (chunk: readonly One[]) => {
+    const vectors = await drawVectors(chunk.length)
+    return chunk.map((one, i) => seal(one, vectors[i] as Uint8Array))
+  }
   let writing = Promise.resolve()
   for (const chunk of chunks) {
-    const sealing = setImmediate().then(() => chunk.map(seal))
-    const [sealed] = await Promise.all([sealing, writing])
+    const [sealed] = await Promise.all([sealAll(chunk), writing])
     writing = write(sealed)
   }
   await writing
