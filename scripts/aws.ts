@@ -58,6 +58,14 @@ export function startAws(options: StandInOptions = {}): StandIn {
   const calls: Call[] = []
   const now = options.now ?? Date.now
 
+  // As AWS's own: each carries a request id, and the date by AWS's clock.
+  async function answerAsAws(request: Request): Promise<Response> {
+    const response = await answer(request)
+    response.headers.set("x-amzn-requestid", crypto.randomUUID())
+    response.headers.set("date", new Date(now()).toUTCString())
+    return response
+  }
+
   async function answer(request: Request): Promise<Response> {
     const body = await request.text()
     const signature = readSignature(request)
@@ -76,6 +84,16 @@ export function startAws(options: StandInOptions = {}): StandIn {
         403,
         "InvalidSignatureException",
         "The request signature we calculated does not match the signature you provided.",
+      )
+    const signedAt = request.headers.get("x-amz-date") ?? ""
+    if (Math.abs(parseBasicDate(signedAt) - now()) > CLOCK_TOLERANCE_MS)
+      return refuse(
+        operation,
+        403,
+        operation.startsWith("Get") && operation !== "GetCallerIdentity"
+          ? "InvalidSignatureException"
+          : "SignatureDoesNotMatch",
+        `Signature expired: ${signedAt} is not within 5 min of ${new Date(now()).toISOString()}`,
       )
     calls.push({
       operation,
@@ -107,7 +125,7 @@ export function startAws(options: StandInOptions = {}): StandIn {
     hostname: "127.0.0.1",
     idleTimeout: 0,
     ...(options.tls ? { tls: options.tls } : {}),
-    fetch: answer,
+    fetch: answerAsAws,
   })
   return {
     url: `${options.tls ? "https" : "http"}://127.0.0.1:${server.port}`,
@@ -115,6 +133,13 @@ export function startAws(options: StandInOptions = {}): StandIn {
     fail: (operation, fault, times = 1) => void faults.set(operation, { fault, left: times }),
     stop: () => server.stop(true),
   }
+}
+
+const CLOCK_TOLERANCE_MS = 5 * 60_000
+
+/** `20261124T101500Z` in milliseconds since 1970. */
+function parseBasicDate(text: string): number {
+  return Date.parse(text.replace(/^(\d{4})(\d\d)(\d\dT\d\d)(\d\d)/, "$1-$2-$3:$4:"))
 }
 
 const JSON_TYPE = { "content-type": "application/x-amz-json-1.1" }

@@ -1,7 +1,7 @@
 // What goes wrong with a file, in words: one row for each system error that a person can do something about.
 // The words name the path as the person configured it; the system's own text stays in `cause`.
 import { DeliveryError, isTransient } from "../src/errors.ts"
-import type { Finding, SinkDeps } from "../src/sink.ts"
+import { errorFinding, type Finding, type SinkDeps } from "../src/sink.ts"
 
 /** Whose a file is to be; a part that is not given stays as it is. */
 export type Owner = { readonly uid: number | undefined; readonly gid: number | undefined }
@@ -103,8 +103,7 @@ export function inWords(cause: unknown, place: FilePlace): unknown {
 /** A DeliveryError as what `check` found; anything else is a bug, and thrown. */
 export function asFinding(error: unknown, subject: string): Finding {
   if (!(error instanceof DeliveryError)) throw error
-  const { message, hint } = error
-  return { level: "error", subject, message, ...(hint === undefined ? {} : { fix: hint }) }
+  return errorFinding(subject, error)
 }
 
 /** The DeliveryError of a place: its message begins with the path. */

@@ -6,6 +6,7 @@ import { ownRegistry, type Registry } from "../src/registry.ts"
 import {
   type DeliveryResult,
   defineSink,
+  errorFinding,
   type Finding,
   fillTemplate,
   flagOption,
@@ -119,14 +120,7 @@ export default defineSink({
           })
         } catch (error) {
           if (!(error instanceof DeliveryError)) throw error
-          return [
-            {
-              level: "error",
-              subject: place,
-              message: error.message,
-              ...(error.hint ? { fix: error.hint } : {}),
-            },
-          ]
+          return [errorFinding(place, error)]
         }
       },
       folders: (signal) =>

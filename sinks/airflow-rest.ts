@@ -7,6 +7,7 @@ import { ownRegistry, type Registry } from "../src/registry.ts"
 import {
   type DeliveryResult,
   defineSink,
+  errorFinding,
   type Finding,
   fillTemplate,
   flagOption,
@@ -104,8 +105,7 @@ export default defineSink({
           return await visit(signal, (client) => checkDelivery(client, targets, place, options))
         } catch (error) {
           if (!(error instanceof DeliveryError)) throw error
-          const { message, hint = "" } = error
-          return [{ level: "error", subject: place.root, message, fix: hint }]
+          return [errorFinding(place.root, error)]
         }
       },
     }

@@ -2,7 +2,7 @@
 // does not is somebody else's. An unchanged value is not written again, since each write is a version.
 import * as v from "valibot"
 import { DeliveryError } from "../src/errors.ts"
-import { defineSink, flagOption, type Held, listOption, textOption } from "../src/sink.ts"
+import { defineSink, errorFinding, flagOption, type Held, listOption, textOption } from "../src/sink.ts"
 import { asDeliveryError, CallError } from "./_aws/call.ts"
 import { identityOf, identityOptions, placeName } from "./_aws/identity.ts"
 import { LOGIN_FORMATS, partOf, readLogin } from "./_aws/login-format.ts"
@@ -80,8 +80,7 @@ export default defineSink({
           return await visit(signal, (store) => checkDelivery(targets, store, policy(), deps, signal))
         } catch (error) {
           if (!(error instanceof DeliveryError)) throw error
-          const { message, hint } = error
-          return [{ level: "error", subject: place, message, ...(hint ? { fix: hint } : {}) }]
+          return [errorFinding(place, error)]
         }
       },
     }

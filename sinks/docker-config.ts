@@ -11,6 +11,7 @@ import {
   type Delivery,
   type DeliveryResult,
   defineSink,
+  errorFinding,
   type Finding,
   fillTemplate,
   flagOption,
@@ -186,8 +187,8 @@ async function check(
     const hidden = targets.flatMap((target): readonly Finding[] => {
       const hiding = hidingHelper(config, target.slot)
       if (!hiding) return []
-      const { message, hint = "" } = shadowedError(hiding, target, place)
-      return [{ level: allowShadowed ? "warning" : "error", subject: target.name, message, fix: hint }]
+      const finding = errorFinding(target.name, shadowedError(hiding, target, place))
+      return [allowShadowed ? { ...finding, level: "warning" } : finding]
     })
     const twins = targets.flatMap(({ slot, name }) => {
       const twin = config.twins.get(slot)?.[0]
@@ -203,11 +204,13 @@ async function check(
 // Some clients take the entry that is written as an image's name is not.
 function staleTwin(subject: string, twin: string): Finding {
   const message = `the same registry stands there as "${twin}" too, which some clients take first`
-  return { level: "warning", subject, message, fix: "`ecrelay refresh` removes it with the next new login" }
+  const fix = "`ecrelay refresh` removes it with the next new login"
+  return { level: "warning", code: "stale-twin", subject, message, fix }
 }
 
 const DOCKER_AUTH_CONFIG: Finding = {
   level: "warning",
+  code: "docker-auth-config",
   subject: "DOCKER_AUTH_CONFIG",
   message: "is set here; where it is set for docker too, docker takes its logins before those of any file",
   fix: "unset it for whoever pulls",

@@ -42,7 +42,9 @@ export async function loadClientConfig(
   signal: AbortSignal,
 ): Promise<ClientConfig> {
   const settings = await loadSettings(principal, region, deps, signal)
-  const credentials = await loadCredentials(principal, settings, signal)
+  const credentials = await loadCredentials(principal, settings, signal).catch(async (cause) => {
+    throw (await unknownProfile(principal, settings)) ?? cause
+  })
   return { ...clientConfig(settings, service, endpointUrl), credentials }
 }
 
@@ -75,14 +77,29 @@ async function loadSettings(
   }
 }
 
+// Where AWS_PROFILE names none, the chain passes over the keys of the environment too, and does not say why.
+async function unknownProfile(
+  principal: Principal,
+  { env, identity }: AwsSettings,
+): Promise<FetchError | undefined> {
+  const { AWS_PROFILE: name } = env
+  if (!name || principal.profile || identity || (await loadProfileKeys(env, name))) return undefined
+  return noProfile(principal, name)
+}
+
 function noProfile(principal: Principal, profile: string): FetchError {
   return new FetchError(`AWS's config and credentials files have no profile ${profile}`, {
     code: "no-profile",
-    hint: `${principal.profile ? "" : "profile_name in the connection's extra names it; "}\`aws configure list-profiles\` shows which there are; the files are ~/.aws/config and ~/.aws/credentials, or what AWS_CONFIG_FILE and AWS_SHARED_CREDENTIALS_FILE name`,
+    hint: `${whoNames(principal)}\`aws configure list-profiles\` shows which there are; the files are ~/.aws/config and ~/.aws/credentials, or what AWS_CONFIG_FILE and AWS_SHARED_CREDENTIALS_FILE name`,
     retryable: false,
     principal: formatPrincipal(principal),
     registry: "",
   })
+}
+
+function whoNames({ profile, airflowConnection }: Principal): string {
+  if (profile) return ""
+  return `${airflowConnection ? "profile_name in the connection's extra" : "AWS_PROFILE"} names it; `
 }
 
 function noRegion(principal: Principal): FetchError {

@@ -14,6 +14,11 @@ export type AwsFailure = {
   readonly retryable: boolean
 }
 
+/** The code of an error: a file that is to hold certificates holds none. */
+export const NO_PEM = "NO_PEM"
+/** The code of an error: an answer that has nothing of what AWS answers. */
+export const NO_ANSWER_OF_AWS = "NO_ANSWER_OF_AWS"
+
 const MEANINGS: readonly {
   readonly names: readonly string[]
   readonly code: string
@@ -30,7 +35,7 @@ const MEANINGS: readonly {
     names: ["AccessDeniedException", "AccessDenied", "UnauthorizedOperation"],
     code: "access-denied",
     text: "AWS refused access",
-    hint: 'allow ecr:GetAuthorizationToken on resource "*" for this identity (ECR Public: ecr-public:GetAuthorizationToken and sts:GetServiceBearerToken; with --role-arn also sts:AssumeRole)',
+    hint: 'allow ecr:GetAuthorizationToken on resource "*" for this identity (ECR Public: ecr-public:GetAuthorizationToken and sts:GetServiceBearerToken; with --role-arn also sts:AssumeRole, and --external-id where the role asks for one)',
   },
   {
     names: [
@@ -78,7 +83,7 @@ const MEANINGS: readonly {
     ],
     code: "tls-untrusted",
     text: "the server's certificate is not trusted",
-    hint: "behind a proxy that inspects TLS, name its CA file in AWS_CA_BUNDLE",
+    hint: "name the CA file of whoever signed it in AWS_CA_BUNDLE: a proxy that inspects TLS has its own; where AWS_CA_BUNDLE is set, that file holds another's",
   },
   {
     names: ["ERR_TLS_CERT_ALTNAME_INVALID", "CERT_HAS_EXPIRED", "CERT_NOT_YET_VALID"],
@@ -101,13 +106,33 @@ const MEANINGS: readonly {
     ],
     code: "unreachable",
     text: "AWS cannot be reached",
-    hint: "check the region's name, the network, and HTTPS_PROXY and NO_PROXY where the machine needs a proxy",
+    hint: "check the region's name and the network; AWS_ENDPOINT_URL where one is set; that the proxy of HTTPS_PROXY runs, or name AWS's host in NO_PROXY",
   },
   {
     names: ["ERR_PROXY_TUNNEL", "UnsupportedProxyProtocol"],
     code: "proxy",
     text: "the proxy does not let the call through",
     hint: "check HTTPS_PROXY with its user name and password, or name AWS's host in NO_PROXY",
+  },
+  {
+    names: [NO_PEM],
+    code: "ca-bundle",
+    text: "the CA file holds no certificate",
+    hint: "name in AWS_CA_BUNDLE (the profile: ca_bundle) a PEM file, which begins with -----BEGIN CERTIFICATE-----; `openssl x509 -inform der` makes one of a DER file",
+  },
+  {
+    // What the SDK cannot make sense of: a page where JSON or XML was expected, an error without a name.
+    names: [
+      "SyntaxError",
+      "Unknown",
+      "UnknownError",
+      "NotFound",
+      "Malformed_HTTP_Response",
+      NO_ANSWER_OF_AWS,
+    ],
+    code: "not-aws",
+    text: "what answers there is not AWS",
+    hint: "check --endpoint-url, AWS_ENDPOINT_URL, AWS_ENDPOINT_URL_ECR and the profile's endpoint_url; where none is set, a proxy answers with a page of its own",
   },
   {
     names: ["ENOENT", "EACCES", "EISDIR"],

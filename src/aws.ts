@@ -1,8 +1,10 @@
 // Settings of the AWS SDK, from the environment and the profile, read by us and handed to every client.
 // The SDK would read them itself, but ignores AWS_DEFAULT_REGION, AWS_CA_BUNDLE and, under Bun, the proxy variables.
+import { X509Certificate } from "node:crypto"
 import { existsSync, readFileSync } from "node:fs"
 import type { FetchHttpHandler } from "@smithy/fetch-http-handler"
 import type { AirflowIdentity } from "./airflow-identity.ts"
+import { NO_PEM } from "./aws-failure.ts"
 
 /** Environment variables, as they come from outside. */
 export type Environment = Readonly<Record<string, string | undefined>>
@@ -110,8 +112,7 @@ export function trustingFetch(
   const bundle = identity?.verify ?? (env.AWS_CA_BUNDLE || profileKeys.ca_bundle || undefined)
   const proxies = identity?.proxies
   if (bundle === undefined && !proxies) return real
-  const tls =
-    bundle === false ? { rejectUnauthorized: false } : bundle && { ca: readFileSync(bundle, "utf8") }
+  const tls = bundle === false ? { rejectUnauthorized: false } : bundle && { ca: loadBundle(bundle) }
   const withTrust = (input: Parameters<typeof fetch>[0], init?: RequestInit) => {
     const scheme = new URL(input instanceof Request ? input.url : input).protocol.slice(0, -1)
     // As botocore: whoever names proxies names all of them, and the environment's count no more.
@@ -121,6 +122,19 @@ export function trustingFetch(
     return real(input, { ...init, ...more } as RequestInit)
   }
   return withTrust as typeof fetch
+}
+
+// The runtime would say of such a file that the server cannot be reached.
+function loadBundle(path: string): string {
+  const text = readFileSync(path, "utf8")
+  const [first] =
+    /-----BEGIN (TRUSTED |X509 )?CERTIFICATE-----.*?-----END \1?CERTIFICATE-----/s.exec(text) ?? []
+  try {
+    new X509Certificate(first ?? "")
+    return text
+  } catch (cause) {
+    throw Object.assign(new Error(path, { cause }), { code: NO_PEM })
+  }
 }
 
 function isTrue(text: string | undefined): boolean {

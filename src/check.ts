@@ -1,6 +1,6 @@
 // The doctor: everything between the identity and the pull, tried without changing anything. Each finding says what to
 // do; what one link of the chain makes impossible to try is left out, since its own finding stands there.
-import { TOKEN_LIFETIME_MS } from "./credential.ts"
+import { withDeadline } from "./clock.ts"
 import { formatDuration } from "./duration.ts"
 import type { Token } from "./ecr.ts"
 import { type PlannedRegistry, registryOf, sourcesOf, targetsOf } from "./plan.ts"
@@ -10,17 +10,26 @@ import { findingsOf, formatInstant } from "./report.ts"
 import type { Session } from "./session.ts"
 import type { Finding } from "./sink.ts"
 import { callSink } from "./sink-call.ts"
+import type { ClockWatch } from "./skew.ts"
 import { formatSource, type Source, sourceKey } from "./source.ts"
 
-// What the clocks of two well-kept machines may differ by; AWS itself refuses calls at five minutes.
+// What the clocks of two well-kept machines may differ by, and what AWS refuses calls at.
 const SKEW_MS = 60_000
+const REFUSED_SKEW_MS = 300_000
 
-/** All findings: of identities, tokens, registries and sinks, in this order. */
-export async function findAll(session: Session, signal: AbortSignal): Promise<readonly Finding[]> {
+/** All findings: of identities, tokens, registries, the clock and sinks, in this order. */
+export async function findAll(
+  session: Session,
+  { aheadMs }: Pick<ClockWatch, "aheadMs">,
+  signal: AbortSignal,
+): Promise<readonly Finding[]> {
+  const { config, plan, world } = session
   const accounts = new Map<string, string>()
-  const sources = sourcesOf(session.plan)
-  const asked = await Promise.all(sources.map((source) => checkSource(source, session, accounts, signal)))
-  return [...asked.flat(), ...(await checkSinks(session, accounts, signal))]
+  // An AWS that is silent must leave the sinks their time.
+  const asked = await withDeadline(config.timeoutMs / 2, world.clock, signal, (half) =>
+    Promise.all(sourcesOf(plan).map((source) => checkSource(source, session, accounts, half))),
+  )
+  return [...asked.flat(), ...skewFinding(aheadMs()), ...(await checkSinks(session, accounts, signal))]
 }
 
 /** What every sink finds that can be asked; `accounts` are those behind own registries, by source. */
@@ -61,12 +70,14 @@ async function checkSource(
   const asked = await findingsOf(async () => {
     const token = await aws.fetchToken(source, signal)
     tokens.push(token)
-    return [tokenFinding(subject, source, token, world.clock.now())]
+    const { service } = source
+    const message = `${service}:GetAuthorizationToken is allowed; a token lives until ${formatInstant(token.expiresAt)}`
+    return [ok(subject, message)]
   }, subject)
   const [token] = tokens
   // What both calls fail by is one fault.
   const [unknown] = identity.filter(({ level }) => level === "error")
-  if (!token) return unknown?.message === asked[0]?.message ? asked : [...identity, ...asked]
+  if (!token) return unknown?.code === asked[0]?.code ? asked : [...identity, ...asked]
   if (token.account) accounts.set(sourceKey(source), token.account)
   const planned = plan.sinks
     .flatMap(({ registries }) => registries)
@@ -76,19 +87,19 @@ async function checkSource(
   return [...known, ...asked, ...(planned ? await tryLogin(planned, token, world, signal) : [])]
 }
 
-function tokenFinding(subject: string, { service }: Source, { expiresAt }: Token, now: number): Finding {
-  const action = `${service}:GetAuthorizationToken`
-  const remainingMs = expiresAt - now
-  // A new token lives for twelve hours, by AWS's clock.
-  const aheadMs = TOKEN_LIFETIME_MS - remainingMs
-  if (Math.abs(aheadMs) > SKEW_MS && remainingMs > TOKEN_LIFETIME_MS / 2)
-    return {
-      level: "warning",
-      subject,
-      message: `this machine's clock is ${formatDuration(Math.abs(aheadMs))} ${aheadMs > 0 ? "ahead of" : "behind"} AWS's`,
+function skewFinding(aheadMs = 0): readonly Finding[] {
+  // To the minute: the Date has whole seconds, and the way takes a moment.
+  const skewMs = Math.round(Math.abs(aheadMs) / 60_000) * 60_000
+  if (skewMs < SKEW_MS) return []
+  return [
+    {
+      level: skewMs < REFUSED_SKEW_MS ? "warning" : "error",
+      code: "clock",
+      subject: "clock",
+      message: `this machine's clock is ${formatDuration(skewMs)} ${aheadMs > 0 ? "ahead of" : "behind"} AWS's`,
       fix: "set the clock, and keep it by NTP (`timedatectl set-ntp true`): AWS refuses calls at five minutes",
-    }
-  return ok(subject, `${action} is allowed; a token lives until ${formatInstant(expiresAt)}`)
+    },
+  ]
 }
 
 // One host for each token: they all take the same login.
@@ -107,6 +118,7 @@ async function tryLogin(
     return [
       {
         level: "warning",
+        code: "registry-unreachable",
         subject,
         message: `the registry cannot be asked from here: ${verdict.why}`,
         fix: "see that whoever pulls reaches it: DNS, proxy, VPC endpoint",
@@ -115,6 +127,7 @@ async function tryLogin(
   return [
     {
       level: "error",
+      code: "registry-refused",
       subject,
       message: `the registry refuses the login (${verdict.status})`,
       fix: `see that the host leads to ECR, and that ${formatPrincipal(planned.source.principal)} may read there`,

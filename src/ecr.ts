@@ -1,6 +1,7 @@
 // ECR: the call that gives an authorization token. One call is one token for every registry that its principal may read
 // in that region. What it means when AWS gives none is said in `fetch-failure.ts`.
 import { type AwsDeps, type ClientConfig, loadClientConfig } from "./aws-client.ts"
+import { explainAws } from "./aws-failure.ts"
 import { decodeAuthorizationToken, type Secret } from "./credential.ts"
 import { FetchError } from "./errors.ts"
 import { asFetchError } from "./fetch-failure.ts"
@@ -43,7 +44,9 @@ export function createAws(deps: AwsDeps): Aws {
         const { principal, region } = source
         const config = await loadClientConfig({ service: "sts", principal, region }, deps, signal)
         const { callerAccount } = await import("./sts.ts")
-        return callerAccount(config, signal)
+        return callerAccount(config, signal).catch((cause) => {
+          throw asAccountRefusal(cause)
+        })
       }),
   }
 }
@@ -76,6 +79,20 @@ function decode(source: Source, answer: Answer | undefined): Token {
     })
   const account = parseRegistry(bareHost(answer.proxyEndpoint ?? ""))?.account
   return { ...login, expiresAt, account }
+}
+
+// The identity may well be allowed what a refresh needs.
+function asAccountRefusal(cause: unknown): unknown {
+  const { code, said } = explainAws(cause)
+  if (code !== "access-denied") return cause
+  return new FetchError(`AWS refused to say who is asking${said ? ` (${said})` : ""}`, {
+    code: "identity-denied",
+    hint: "allow sts:GetCallerIdentity, which only an explicit deny takes away, or name the registries with --registry; `ecrelay refresh` does without",
+    retryable: false,
+    principal: "",
+    registry: "",
+    cause,
+  })
 }
 
 async function asking<T>(source: Source, signal: AbortSignal, ask: () => Promise<T>): Promise<T> {

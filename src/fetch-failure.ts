@@ -21,7 +21,7 @@ export function asFetchError(source: Source, cause: unknown, signal: AbortSignal
     return new FetchError(`${registry}: no answer from AWS${forWhom} in time`, {
       ...about,
       code: "timeout",
-      hint: "check the network and proxies, or allow more with --timeout",
+      hint: "check the network, the proxy, and AWS_ENDPOINT_URL where one is set, or allow more with --timeout",
       retryable: true,
     })
   // One that was thrown before it was known which registry it was about.

@@ -2,7 +2,7 @@
 import { formatDuration } from "./duration.ts"
 import { DeliveryError, FetchError } from "./errors.ts"
 import type { Outcome } from "./outcome.ts"
-import type { Finding } from "./sink.ts"
+import { errorFinding, type Finding } from "./sink.ts"
 import type { TargetStatus } from "./status.ts"
 
 /** How to print: the present moment (milliseconds since 1970), and whether colour is welcome. */
@@ -71,17 +71,26 @@ export function formatFindings(findings: readonly Finding[], style: Style): stri
 export function formatAllFindings(findings: readonly Finding[], targetCount: number, style: Style): string {
   const of = (level: Finding["level"]) => findings.filter((one) => one.level === level)
   const [errors, warnings, good] = [of("error"), of("warning"), of("ok")]
-  const ordered = [...errors, ...warnings, ...good]
-  const rows = table(
-    ordered.map(({ level, subject, message }) => [level, subject, message]),
+  const wrong = [...errors, ...warnings]
+  const width = Math.max(0, ...findings.map(({ level }) => level.length))
+  // A subject may be long: what is wrong with it stands below, and not far to the right.
+  const above = table(
+    wrong.map(({ level, subject }) => [level, subject]),
     style,
-    (i) => [ordered[i]?.fix && `fix: ${ordered[i]?.fix}`],
+    (i) => [wrong[i]?.message, wrong[i]?.fix && `fix: ${wrong[i]?.fix}`],
+    width,
+  )
+  const below = table(
+    good.map(({ level, subject, message }) => [level, subject, message]),
+    style,
+    () => [],
+    width,
   )
   const targets = counted(targetCount, "target")
   const sum =
     errors.length > 0 ? `${counted(errors.length, "error")} to mend` : `${targets} would be delivered`
   const also = warnings.length > 0 ? `, ${counted(warnings.length, "warning")}` : ""
-  return `${rows}\n${sum}${also}; nothing was changed\n`
+  return `${above}${below}\n${sum}${also}; nothing was changed\n`
 }
 
 /** Findings for programs. */
@@ -101,8 +110,7 @@ export async function findingsOf(
   try {
     return await check()
   } catch (error) {
-    const { message, hint } = describeError(error)
-    return [{ level: "error", subject, message, ...(hint ? { fix: hint } : {}) }]
+    return [errorFinding(subject, describeError(error))]
   }
 }
 
@@ -171,8 +179,11 @@ function table(
   rows: readonly (readonly string[])[],
   { colour }: Style,
   below: (row: number) => readonly (string | undefined)[],
+  firstWidth = 0,
 ): string {
-  const widths = [0, 1, 2].map((column) => Math.max(0, ...rows.map((row) => row[column]?.length ?? 0)))
+  const widths = [firstWidth, 0, 0].map((least, column) =>
+    Math.max(least, ...rows.map((row) => row[column]?.length ?? 0)),
+  )
   const indent = " ".repeat((widths[0] ?? 0) + 2)
   const lines = rows.flatMap((row, i) => {
     const [word = "", ...rest] = row.map((cell, column) => cell.padEnd(widths[column] ?? 0))

@@ -44,9 +44,10 @@ export type Held =
     }
   | { readonly state: "unreadable"; readonly error: DeliveryError }
 
-/** One thing that `check` found; `fix` says what to do about it. */
+/** One thing that `check` found; `code` is a stable string for programs, `fix` says what to do about it. */
 export type Finding = {
   readonly level: "ok" | "warning" | "error"
+  readonly code?: string
   readonly subject: string
   readonly message: string
   readonly fix?: string
@@ -139,6 +140,20 @@ export type SinkKind<Schema extends OptionsSchema = OptionsSchema> = {
   /** What `ecrelay sinks TYPE --schema` and `--types` print, for whoever writes the other side of this sink. */
   readonly prints?: Readonly<Partial<Record<"schema" | "types", () => Promise<string>>>>
   create(options: v.InferOutput<Schema>, deps: SinkDeps): Sink
+}
+
+/** What an error comes to as a finding. What the subject says already is not said again. */
+export function errorFinding(
+  subject: string,
+  {
+    code,
+    message,
+    hint,
+  }: { readonly code: string; readonly message: string; readonly hint?: string | undefined },
+): Finding {
+  const [, who = "", said = ""] = /^(.*?): (.*)$/s.exec(message) ?? []
+  const words = who && subject.endsWith(who) ? said : message
+  return { level: "error", code, subject, message: words, ...(hint ? { fix: hint } : {}) }
 }
 
 /** Gives a kind of sink its types; the list holds them without the option types. */

@@ -12,6 +12,7 @@ import type { AwsCredentialIdentity } from "@aws-sdk/types"
 import { streamCollector } from "@smithy/fetch-http-handler"
 import { type AwsSettings, clientConfig } from "./aws.ts"
 import type { ClientConfig } from "./aws-client.ts"
+import { NO_ANSWER_OF_AWS } from "./aws-failure.ts"
 import type { Credentials } from "./principal.ts"
 
 /** A role and what else AWS is told when it is assumed, by AWS's own names. */
@@ -53,14 +54,18 @@ export async function assumeRoleWithWebIdentity(
 
 function keysOf(keys: Keys | undefined): AwsCredentialIdentity {
   const { AccessKeyId: accessKeyId, SecretAccessKey: secretAccessKey, SessionToken } = keys ?? {}
-  if (!accessKeyId || !secretAccessKey) throw new Error("STS answered without keys")
+  if (!accessKeyId || !secretAccessKey) throw withoutKeys()
   return { accessKeyId, secretAccessKey, ...(SessionToken ? { sessionToken: SessionToken } : {}) }
+}
+
+function withoutKeys(): Error {
+  return Object.assign(new Error("STS answered without keys"), { code: NO_ANSWER_OF_AWS })
 }
 
 /** The account id of the caller. Needs no permission. Rejects with the SDK's own error. */
 export async function callerAccount(config: ClientConfig, signal: AbortSignal): Promise<string> {
   const client = new STSClient({ ...config, streamCollector })
   const { Account } = await client.send(new GetCallerIdentityCommand({}), { abortSignal: signal })
-  if (!Account) throw new Error("STS answered without an account")
+  if (!Account) throw Object.assign(new Error("STS answered without an account"), { code: NO_ANSWER_OF_AWS })
   return Account
 }

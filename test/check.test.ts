@@ -1,114 +1,86 @@
-// `ecrelay check`, the doctor: each fault between the identity and the pull is made, found with its fix, and gone after
-// the fix; and nothing is changed by looking.
+// `ecrelay check`, the doctor, as people and programs read it. What it finds is proven in check-faults, check-network and
+// check-traps.
 import { afterAll, beforeAll, expect, test } from "bun:test"
-import { mkdir, readdir, writeFile } from "node:fs/promises"
+import { readdir } from "node:fs/promises"
 import { join } from "node:path"
-import { type StandIn, startAws } from "../scripts/aws.ts"
-import { binary, ecrelay, OFFLINE, standInEnvironment, temporaryFolder } from "./support/binary.ts"
+import { type Company, HOST, openCompany } from "./support/company.ts"
+import { ecrelayAt, look, openSite } from "./support/doctor.ts"
 
-const HOST = "012345678901.dkr.ecr.eu-west-1.amazonaws.com"
-
-let aws: StandIn
+let company: Company
 beforeAll(async () => {
-  aws = startAws()
-  await binary()
+  company = await openCompany()
 }, 60_000)
-afterAll(() => aws.stop())
+afterAll(() => company.stop())
 
-type Finding = {
-  readonly level: string
-  readonly subject: string
-  readonly message: string
-  readonly fix?: string
-}
-
-/** Findings for a person with docker's config at home; `more` changes their environment. */
-async function findings(more: Record<string, string> = {}, home?: string, url = aws.url) {
-  const env = { HOME: home ?? (await temporaryFolder()), ...standInEnvironment(url), ...OFFLINE, ...more }
-  const said = await ecrelay(["check", "--sink", "docker-config", "--output", "json"], { env })
-  expect(said.error).toBe("")
-  const found: readonly Finding[] = JSON.parse(said.out).findings
-  return { code: said.code, errors: found.filter(({ level }) => level === "error"), found, home: env.HOME }
-}
+const WHO = "default credentials, eu-west-1"
 
 test("finds nothing to mend where all is well, and changes nothing", async () => {
-  const { code, errors, found, home } = await findings()
-  expect({ code, errors }).toEqual({ code: 0, errors: [] })
-  expect(found.map(({ message }) => message)).toEqual([
-    "AWS knows this identity as one of account 012345678901",
-    expect.stringMatching(/^ecr:GetAuthorizationToken is allowed; a token lives until /),
-    expect.stringMatching(/^the registry cannot be asked from here: /),
-    "can be written",
+  const site = await openSite(company)
+  const { code, findings } = await look(site, {})
+  expect(code).toBe(0)
+  expect(findings).toEqual([
+    { level: "ok", subject: WHO, message: "AWS knows this identity as one of account 012345678901" },
+    {
+      level: "ok",
+      subject: WHO,
+      message: expect.stringMatching(/^ecr:GetAuthorizationToken is allowed; a token lives until 2\d{3}-/),
+    },
+    { level: "ok", subject: HOST, message: "the registry takes the login" },
+    { level: "ok", subject: join(site.home, ".docker/config.json"), message: "can be written" },
   ])
-  expect(await readdir(home)).toEqual([])
+  expect(await readdir(site.home)).toEqual(["ca.pem"])
 })
 
-test("says once that there are no credentials, and how to give some", async () => {
-  const { code, errors } = await findings({ AWS_ACCESS_KEY_ID: "", AWS_SECRET_ACCESS_KEY: "" })
-  expect(code).toBe(1)
-  expect(errors).toEqual([
+test("programs get level, subject and message of each finding, and code and fix of what is not right", async () => {
+  const site = await openSite(company)
+  const path = await site.write(".docker/config.json", `{"credHelpers": {"${HOST}": "ecr-login"}}`)
+  const argv = ["--sink", "docker-config", "--output", "json"]
+  const { out, code } = await ecrelayAt(site, ["check"], { argv })
+  expect({ code, ends: out.endsWith("}]}\n") }).toEqual({ code: 1, ends: true })
+  const said = JSON.parse(out)
+  expect(Object.keys(said)).toEqual(["findings"])
+  expect(said.findings.filter(({ level }: { level: string }) => level !== "ok")).toEqual([
     {
       level: "error",
-      subject: expect.any(String),
-      message: expect.stringContaining("no AWS credentials found"),
-      fix: expect.stringContaining("AWS_ACCESS_KEY_ID"),
+      code: "shadowed",
+      subject: `${path} auths["${HOST}"]`,
+      message: `credHelpers["${HOST}"] in the same file would hide the login from docker`,
+      fix: `remove credHelpers["${HOST}"] from ${path}, or choose another file with path=, or add shadowed=allow if whoever pulls does not heed it`,
     },
   ])
 })
 
-test("says which permission is missing, though the identity is known", async () => {
-  const denied = { kind: "error", status: 400, type: "AccessDeniedException", message: "no" } as const
-  aws.fail("GetAuthorizationToken", denied, 1)
-  const { code, errors, found } = await findings()
+test("people read what is wrong first, its fix below it, and at the end what it comes to", async () => {
+  const site = await openSite(company)
+  const path = await site.write(".docker/config.json", "{")
+  const proxy = await company.proxyUrl({ others: { [HOST]: 9 } })
+  const { out, code } = await ecrelayAt(site, ["check"], { env: { HTTPS_PROXY: proxy } })
   expect(code).toBe(1)
-  expect(errors).toMatchObject([{ fix: expect.stringContaining("ecr:GetAuthorizationToken") }])
-  expect(found[0]).toMatchObject({ level: "ok", message: expect.stringContaining("012345678901") })
-  expect((await findings()).errors).toEqual([])
+  expect(out.replace(/2\d{3}-\S+ \d\d:\d\d/, "(then)").replace(/here: \w+/, "here: CODE")).toBe(
+    [
+      `error    ${path}`,
+      "         is not valid JSON",
+      "         fix: correct it by hand, or move it away to begin with a new one; it is left as it is",
+      `warning  ${HOST}`,
+      "         the registry cannot be asked from here: CODE",
+      "         fix: see that whoever pulls reaches it: DNS, proxy, VPC endpoint",
+      `ok       ${WHO}  AWS knows this identity as one of account 012345678901`,
+      `ok       ${WHO}  ecr:GetAuthorizationToken is allowed; a token lives until (then) UTC`,
+      "",
+      "1 error to mend, 1 warning; nothing was changed",
+      "",
+    ].join("\n"),
+  )
 })
 
-test("goes on without STS where a token can be had, and says that it was not there", async () => {
-  const down = { kind: "error", status: 403, type: "AccessDenied", message: "no" } as const
-  aws.fail("GetCallerIdentity", down, 1)
-  const { code, errors, found } = await findings()
-  expect({ code, errors, first: found[0]?.level }).toEqual({ code: 0, errors: [], first: "warning" })
+test("people read in one line that all is well", async () => {
+  const { out } = await ecrelayAt(await openSite(company), ["check"], {})
+  expect(out.trimEnd().split("\n").at(-1)).toBe("1 target would be delivered; nothing was changed")
 })
 
-test.each([
-  ["behind", 180_000],
-  ["ahead of", -180_000],
-] as const)("finds a clock that is three minutes %s AWS's", async (word, byMs) => {
-  const other = startAws({ now: () => Date.now() + byMs })
-  const { found } = await findings({}, undefined, other.url)
-  await other.stop()
-  expect(found).toContainEqual({
-    level: "warning",
-    subject: expect.any(String),
-    message: expect.stringMatching(new RegExp(`^this machine's clock is (3m|2m 59s) ${word} AWS's$`)),
-    fix: expect.stringContaining("NTP"),
-  })
-})
-
-test("finds a helper that hides the login, and a file that cannot be understood, until they are mended", async () => {
-  const home = await temporaryFolder()
-  await mkdir(join(home, ".docker"))
-  const file = join(home, ".docker/config.json")
-  await writeFile(file, JSON.stringify({ credHelpers: { [HOST]: "ecr-login" } }))
-  expect((await findings({}, home)).errors).toMatchObject([{ fix: expect.stringContaining("credHelpers") }])
-  await writeFile(file, "{")
-  expect((await findings({}, home)).errors).toMatchObject([{ fix: expect.stringContaining("by hand") }])
-  await writeFile(file, "{}")
-  expect((await findings({}, home)).errors).toEqual([])
-})
-
-test("shows people what is wrong first, and says at the end what it comes to", async () => {
-  const home = await temporaryFolder()
-  await mkdir(join(home, ".docker"))
-  await writeFile(join(home, ".docker/config.json"), "{")
-  const env = { HOME: home, ...standInEnvironment(aws.url), ...OFFLINE }
-  const { out, code } = await ecrelay(["check", "--sink", "docker-config"], { env })
-  expect(code).toBe(1)
-  const lines = out.trimEnd().split("\n")
-  expect(lines[0]).toMatch(/^error +.*config\.json/)
-  expect(lines[1]).toMatch(/^ +fix: /)
-  expect(lines.at(-1)).toBe("1 error to mend, 1 warning; nothing was changed")
+test("an AWS that is silent leaves the sinks their time, and is not laid to them", async () => {
+  const env = { AWS_ENDPOINT_URL: `http://${await company.listen()}` }
+  const argv = ["--sink", "docker-config", "--registry", HOST, "--timeout", "2s"]
+  const { findings } = await look(await openSite(company), { env, argv })
+  expect(findings).toMatchObject([{ code: "timeout", subject: WHO }, { message: "can be written" }])
 })

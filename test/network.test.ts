@@ -1,11 +1,11 @@
 // The way to AWS: private certificate authorities and proxies, with the compiled binary and real sockets.
 import { afterAll, beforeAll, describe, expect, test } from "bun:test"
 import { writeFile } from "node:fs/promises"
-import { connect, createServer, type Server } from "node:net"
 import { join } from "node:path"
 import { DEMO_IDENTITY, type StandIn, startAws } from "../scripts/aws.ts"
 import { createAuthority } from "../scripts/services/certificate.ts"
 import { binary, ecrelay, standInEnvironment, temporaryFolder } from "./support/binary.ts"
+import { startProxy } from "./support/proxy.ts"
 
 const authority = createAuthority("a company's own authority")
 let aws: StandIn
@@ -53,41 +53,11 @@ describe("a private authority", () => {
   })
 })
 
-/** A proxy that opens tunnels, and counts them. It alone knows where `aws.test` and these other hosts are. */
-async function startProxy(
-  others: Readonly<Record<string, number>> = {},
-): Promise<{ url: string; tunnels: string[]; server: Server }> {
-  const tunnels: string[] = []
-  const server = createServer((client) => {
-    client.once("data", (head) => {
-      const target = /^CONNECT (\S+) /.exec(head.toString())?.[1]
-      if (!target) {
-        client.end("HTTP/1.1 405 Method Not Allowed\r\n\r\n")
-        return
-      }
-      tunnels.push(target)
-      const [host, port] = target.split(":")
-      const known = host === "aws.test" ? Number(port) : others[host ?? ""]
-      const upstream = connect(known ?? Number(port), known ? "127.0.0.1" : (host ?? ""), () => {
-        client.write("HTTP/1.1 200 Connection established\r\n\r\n")
-        upstream.pipe(client)
-        client.pipe(upstream)
-      })
-      upstream.on("error", () => client.destroy())
-    })
-    client.on("error", () => undefined)
-  })
-  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve))
-  const address = server.address()
-  if (address === null || typeof address === "string") throw new Error("the proxy has no port")
-  return { url: `http://127.0.0.1:${address.port}`, tunnels, server }
-}
-
 describe("a proxy", () => {
   test("is used where HTTPS_PROXY names it", async () => {
     const proxy = await startProxy()
     const result = await refresh({ AWS_CA_BUNDLE: bundle, HTTPS_PROXY: proxy.url })
-    proxy.server.close()
+    proxy.stop()
     expect(result).toMatchObject({ error: "", code: 0 })
     expect(proxy.tunnels).toEqual([new URL(aws.url).host])
   })
@@ -95,7 +65,7 @@ describe("a proxy", () => {
   test("is left out for hosts that NO_PROXY names", async () => {
     const proxy = await startProxy()
     const result = await refresh({ AWS_CA_BUNDLE: bundle, HTTPS_PROXY: proxy.url, NO_PROXY: "127.0.0.1" })
-    proxy.server.close()
+    proxy.stop()
     expect(result).toMatchObject({ error: "", code: 0 })
     expect(proxy.tunnels).toEqual([])
   })
@@ -118,7 +88,7 @@ describe("a proxy", () => {
         AWS_SHARED_CREDENTIALS_FILE: credentials,
       },
     })
-    proxy.server.close()
+    proxy.stop()
     expect({ out, code }).toMatchObject({ out: expect.stringContaining("222222222222.dkr.ecr"), code: 0 })
     expect(proxy.tunnels.length).toBeGreaterThan(0)
   })
@@ -140,13 +110,13 @@ describe("a probe", () => {
         return new Response("", { status })
       },
     })
-    const proxy = await startProxy({ [host]: registry.port ?? 0 })
+    const proxy = await startProxy({ others: { [host]: registry.port ?? 0 } })
     const home = await temporaryFolder()
     const env = { ...standInEnvironment(aws.url), HOME: home, AWS_CA_BUNDLE: bundle, HTTPS_PROXY: proxy.url }
     const result = await ecrelay(["--sink", "docker-config", "--probe"], {
       env: { ...env, NO_PROXY: "127.0.0.1" },
     })
-    proxy.server.close()
+    proxy.stop()
     await registry.stop(true)
     const written = await Bun.file(join(home, ".docker/config.json")).exists()
     return { ...result, written, logins }

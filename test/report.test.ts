@@ -156,7 +156,13 @@ test("findings tell what is wrong and the fix, and are silent about what is righ
 
 test("a check that fails is a finding too", async () => {
   expect(await findingsOf(() => Promise.reject(deliveryError()), "docker-config")).toEqual([
-    { level: "error", subject: "docker-config", message: "fake target: not today", fix: "wait" },
+    {
+      level: "error",
+      code: "unreachable",
+      subject: "docker-config",
+      message: "fake target: not today",
+      fix: "wait",
+    },
   ])
   expect(await findingsOf(async () => [{ level: "ok", subject: "s", message: "m" }], "x")).toHaveLength(1)
 })

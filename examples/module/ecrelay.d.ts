@@ -73,9 +73,10 @@ declare module "ecrelay" {
         readonly error: DeliveryError
       }
 
-  /** One thing that `check` found; `fix` says what to do about it. */
+  /** One thing that `check` found; `code` is a stable string for programs, `fix` says what to do about it. */
   type Finding = {
     readonly level: "ok" | "warning" | "error"
+    readonly code?: string
     readonly subject: string
     readonly message: string
     readonly fix?: string

@@ -1,9 +1,9 @@
 // Would a delivery be let in? Reads each connection and asks for permission to write on ids that cannot be, so that
 // nothing changes, and says what to mend.
-import type { Finding, Target } from "../../src/sink.ts"
+import { errorFinding, type Finding, type Target } from "../../src/sink.ts"
 import type { Client } from "./client.ts"
 import { lookUp } from "./connections.ts"
-import { type Policy, type Refusal, refusalOf } from "./delivery.ts"
+import { type Policy, refusalOf } from "./delivery.ts"
 import { isOpenToReaders } from "./place.ts"
 
 /** What was found, for each connection and for the server as a whole. Rejects with a RestError. */
@@ -20,7 +20,7 @@ export async function checkDelivery(
   await probeWriting(client)
   const problems = targets.flatMap(({ slot, registry, name }): readonly Finding[] => {
     const refusal = refusalOf(slot, registry, found.get(slot), policy)
-    return refusal ? [problem(name, refusal)] : []
+    return refusal ? [errorFinding(name, refusal)] : []
   })
   const open: readonly Finding[] = isOpenToReaders(place) ? [openToReaders(place)] : []
   if (problems.length > 0) return [...problems, ...open]
@@ -37,13 +37,10 @@ async function probeWriting({ call }: Client): Promise<void> {
   await call({ method: "POST", path: "connections", body: {} })
 }
 
-function problem(subject: string, { message, hint }: Refusal): Finding {
-  return { level: "error", subject, message, ...(hint ? { fix: hint } : {}) }
-}
-
 function openToReaders({ root }: { readonly root: string }): Finding {
   return {
     level: "warning",
+    code: "clear-text",
     subject: root,
     message: "passwords travel there in the clear",
     fix: "name an https:// address, unless nobody else is on the way",

@@ -1,5 +1,5 @@
 // Would a delivery be let in? Tries everything that a delivery does, on no row at all, and says what to mend.
-import type { Finding } from "../../src/sink.ts"
+import { errorFinding, type Finding } from "../../src/sink.ts"
 import type { FernetSetting } from "./config.ts"
 import { claimConnections, type DeliveryPolicy } from "./delivery.ts"
 import { chooseEncryption } from "./encryption.ts"
@@ -25,7 +25,7 @@ export async function checkDelivery(
   const findings = slots.flatMap(({ name }, i) => {
     const claim = claims[i]
     const refusal = claim?.refusal ?? (claim?.rows.length === 0 ? insertRefusal(session) : undefined)
-    return refusal ? [problem(name, refusal)] : []
+    return refusal ? [errorFinding(name, refusal)] : []
   })
   const ours = claims.flatMap(({ rows, refusal }) => (refusal ? [] : rows))
   findings.push(...(await checkEncryption(session, place, setting, ours, policy)))
@@ -48,23 +48,24 @@ async function checkEncryption(
       keys ? ciphertextLength(LIKELY_PASSWORD_BYTES) : LIKELY_PASSWORD_BYTES,
     )
     return [
-      ...(warning ? [{ level: "warning", subject: place, message: warning } as const] : []),
+      ...(warning ? [plainText(place, warning)] : []),
       ...(refusal ? [narrowness(session, place, refusal, policy)] : []),
     ]
   } catch (error) {
     if (!(error instanceof AirflowError)) throw error
-    return [problem(place, error)]
+    return [errorFinding(place, error)]
   }
 }
 
 function narrowness(session: Session, place: string, refusal: AirflowError, policy: DeliveryPolicy): Finding {
-  if (!policy.widenPassword) return problem(place, refusal)
+  if (!policy.widenPassword) return errorFinding(place, refusal)
   const fix = `nothing: a delivery will run ${wideningStatement(session)}`
-  return { level: "warning", subject: place, message: refusal.message, fix }
+  return { ...errorFinding(place, refusal), level: "warning", fix }
 }
 
-function problem(subject: string, { message, hint }: AirflowError): Finding {
-  return { level: "error", subject, message, ...(hint ? { fix: hint } : {}) }
+function plainText(subject: string, message: string): Finding {
+  const fix = "give Airflow a fernet_key, with which the next new login is encrypted, unless this is meant"
+  return { level: "warning", code: "plaintext", subject, message, fix }
 }
 
 // Statements that match no row ask for every permission and for a server that takes writes, and change nothing.

@@ -48,7 +48,7 @@ function elsewhere({ connId, name }: NamedSlot, { env }: AirflowConfigDeps): rea
   const variable = `AIRFLOW_CONN_${connId.toUpperCase()}`
   if (!env[variable]) return []
   const message = `${variable} is set here; where it is set for Airflow too, Airflow takes that connection and never looks into the database`
-  return [warning(name, message, `unset ${variable} for Airflow`)]
+  return [warning("shadowed", name, message, `unset ${variable} for Airflow`)]
 }
 
 async function secretsBackend(subject: string, deps: AirflowConfigDeps): Promise<readonly Finding[]> {
@@ -58,7 +58,12 @@ async function secretsBackend(subject: string, deps: AirflowConfigDeps): Promise
   if (!from) return []
   const message = `Airflow asks a secrets backend first (${from}): a connection of the same id there wins over the database's`
   return [
-    warning(subject, message, "see that the backend holds none of these ids, or deliver into it instead"),
+    warning(
+      "secrets-backend",
+      subject,
+      message,
+      "see that the backend holds none of these ids, or deliver into it instead",
+    ),
   ]
 }
 
@@ -73,11 +78,12 @@ function inRows(
   const silenced = rows.some(({ id }) => isReauthOff(extras.get(id), keys))
   return [
     ...(differing
-      ? [warning(name, `does not log in as it is: ${differing}`, "`ecrelay refresh` mends it")]
+      ? [warning("differs", name, `does not log in as it is: ${differing}`, "`ecrelay refresh` mends it")]
       : []),
     ...(rows.length > 1
       ? [
           warning(
+            "several-rows",
             name,
             `there are ${rows.length} connections of this id, and Airflow takes any of them`,
             "all are kept fresh; delete those that are not needed",
@@ -87,6 +93,7 @@ function inRows(
     ...(silenced
       ? [
           warning(
+            "reauth-off",
             name,
             'its extra says "reauth": false, with which a stale login in the worker\'s config.json wins over this one',
             'set "reauth" to true in the connection\'s extra, or remove it',
@@ -113,6 +120,7 @@ function unverified(subject: string, { url, policy }: Place): readonly Finding[]
   const message = `whether this is the right server is not verified: its URL says ${policy.mode}`
   return [
     warning(
+      "unverified",
       subject,
       message,
       `add ${option} to the URL, with the server's authority where it is a private one`,
@@ -133,9 +141,9 @@ async function noExecution({ dialect }: Session, { env }: AirflowConfigDeps): Pr
   if (!holding?.[3]?.split(",").includes("noexec")) return []
   const message =
     "is mounted noexec: the SQLite driver cannot be loaded from there, and the runtime's own takes its place"
-  return [warning(folder, message, "set TMPDIR to a folder that allows execution, or leave it so")]
+  return [warning("noexec", folder, message, "set TMPDIR to a folder that allows execution, or leave it so")]
 }
 
-function warning(subject: string, message: string, fix: string): Finding {
-  return { level: "warning", subject, message, fix }
+function warning(code: string, subject: string, message: string, fix: string): Finding {
+  return { level: "warning", code, subject, message, fix }
 }

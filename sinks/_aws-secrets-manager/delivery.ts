@@ -1,7 +1,13 @@
 // What becomes of each secret: left alone, made, given a new value, or refused because it is somebody else's. Every
 // secret is dealt with on its own; one that fails holds up no other.
 import { DeliveryError } from "../../src/errors.ts"
-import type { Delivery, DeliveryResult, Finding, Target } from "../../src/sink.ts"
+import {
+  type Delivery,
+  type DeliveryResult,
+  errorFinding,
+  type Finding,
+  type Target,
+} from "../../src/sink.ts"
 import { asDeliveryError, CallError, isDenied, PARALLEL } from "../_aws/call.ts"
 import type { LoginFormat } from "../_aws/login-format.ts"
 import { blindSharingProblem, renew, wholeSlot } from "../_aws/renewal.ts"
@@ -67,8 +73,7 @@ export async function checkDelivery(
       return await checkOne(target, looks.get(target.slot) ?? "missing", store, policy)
     } catch (error) {
       signal.throwIfAborted()
-      const { message, hint = "" } = failureOf(error, target, context)
-      return { level: "error", subject: target.name, message, fix: hint }
+      return errorFinding(target.name, failureOf(error, target, context))
     }
   })
 }
@@ -161,7 +166,8 @@ async function checkOne(target: Target, look: Look, store: Store, policy: Policy
   if (look instanceof CallError) {
     if (!policy.adopt || !isDenied(look)) throw look
     const message = "may not be read, so that every delivery writes it"
-    return { level: "warning", subject, message, fix: "allow secretsmanager:GetSecretValue on it" }
+    const fix = "allow secretsmanager:GetSecretValue on it"
+    return { level: "warning", code: "unread", subject, message, fix }
   }
   if (!policy.adopt && !(await store.isOurs(target.slot))) throw notOurs(wholeSlot(target, policy.format))
   return { level: "ok", subject, message: "can be read, and is ours to write" }

@@ -1,7 +1,7 @@
 // What `check` finds in Parameter Store: whether it answers, what may be read, what is ours, and what is nearly full.
 // That a write is allowed only a write can tell.
 import { DeliveryError } from "../../src/errors.ts"
-import type { Finding, Target } from "../../src/sink.ts"
+import { errorFinding, type Finding, type Target } from "../../src/sink.ts"
 import { asDeliveryError, CallError, isDenied, PARALLEL } from "../_aws/call.ts"
 import { wholeSlot } from "../_aws/renewal.ts"
 import { inParallel } from "../_parallel.ts"
@@ -24,8 +24,7 @@ export async function checkDelivery(
       return await checkOne(target, looks.get(target.slot) ?? "missing", store, policy)
     } catch (error) {
       signal.throwIfAborted()
-      const { message, hint = "" } = asFailure(error, target, context)
-      return { level: "error", subject: target.name, message, fix: hint }
+      return errorFinding(target.name, asFailure(error, target, context))
     }
   })
 }
@@ -36,12 +35,12 @@ async function checkOne(target: Target, look: Look, store: Store, policy: Policy
   if (look instanceof CallError) {
     if (!policy.adopt || !isDenied(look)) throw look
     const message = "may not be read, so that every delivery writes it"
-    return { level: "warning", subject, message, fix: "allow ssm:GetParameters on it" }
+    return { level: "warning", code: "unread", subject, message, fix: "allow ssm:GetParameters on it" }
   }
   if (!policy.adopt && !(await store.isOurs(target.slot)))
     throw notOurs(look, wholeSlot(target, policy.format))
   const warning = plaintextWarning(look, subject, policy)
-  if (warning) return { level: "warning", subject, message: warning }
+  if (warning) return { level: "warning", code: "plaintext", subject, ...warning }
   return (
     fullness(look, target, policy) ?? { level: "ok", subject, message: "can be read, and is ours to write" }
   )
@@ -55,7 +54,7 @@ function fullness({ value }: Parameter, { name: subject }: Target, policy: Polic
   const size = Buffer.byteLength(value)
   if (size <= limit * NEARLY_FULL) return undefined
   const message = `holds ${grouped(size)} of the ${grouped(limit)} characters that fit; a longer token would be refused`
-  return { level: "warning", subject, message, fix: wayOut }
+  return { level: "warning", code: "nearly-full", subject, message, fix: wayOut }
 }
 
 function asFailure(error: unknown, { name }: Target, context: Context): DeliveryError {

@@ -77,9 +77,11 @@ async function deliverTogether(
     return deliverTogether(deliveries, now, store, policy)
   } else {
     if (!policy.adopt && !(await store.isOurs(target.slot))) throw notOurs(parameter, name)
-    const warning = plaintextWarning(parameter, name, policy)
+    const plain = plaintextWarning(parameter, name, policy)
     await replace({ ...writing, type: parameter.type }, store)
-    if (warning) return results.map((one) => (one.outcome === "delivered" ? { ...one, warning } : one))
+    if (!plain) return results
+    const warning = `${plain.message}; ${plain.fix}`
+    return results.map((one) => (one.outcome === "delivered" ? { ...one, warning } : one))
   }
   return results
 }
@@ -148,15 +150,15 @@ export function plaintextWarning(
   { type }: Parameter,
   target: string,
   { kmsKey }: Pick<Policy, "kmsKey">,
-): string | undefined {
+): { readonly message: string; readonly fix: string } | undefined {
   if (type === "SecureString") return undefined
-  const remedy = "delete it, and the next delivery makes it a SecureString"
-  if (kmsKey === undefined) return `it is a ${type}, which AWS does not encrypt; ${remedy}`
+  const fix = "delete it, and the next delivery makes it a SecureString"
+  if (kmsKey === undefined) return { message: `it is a ${type}, which AWS does not encrypt`, fix }
   throw new DeliveryError(`${target}: is a ${type}, which AWS does not encrypt with kms_key`, {
     sink: "aws-ssm",
     target,
     code: "not-encrypted",
-    hint: remedy,
+    hint: fix,
     retryable: false,
   })
 }

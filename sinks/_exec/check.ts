@@ -2,7 +2,7 @@
 import { constants } from "node:fs"
 import { access, stat } from "node:fs/promises"
 import { DeliveryError } from "../../src/errors.ts"
-import type { Finding, Target } from "../../src/sink.ts"
+import { errorFinding, type Finding, type Target } from "../../src/sink.ts"
 import { findTrusted } from "../_trust.ts"
 import { ask, type Exec } from "./ask.ts"
 import { startFailure } from "./failure.ts"
@@ -36,8 +36,7 @@ export async function check(
     return [...runnable, ...findings]
   } catch (error) {
     if (!(error instanceof DeliveryError)) throw error
-    const { message, hint } = error
-    return [{ level: "error", subject, message, ...(hint ? { fix: hint } : {}) }]
+    return [errorFinding(subject, error)]
   }
 }
 
@@ -63,5 +62,5 @@ async function strangersOf({ command, place, uid }: Exec): Promise<readonly Find
   const found = uid === undefined ? { file } : await findTrusted(file, uid)
   if (!("fault" in found)) return []
   const { part, fault, hint } = found
-  return [{ level: "warning", subject: place, message: `${part} ${fault}`, fix: hint }]
+  return [{ level: "warning", code: "untrusted", subject: place, message: `${part} ${fault}`, fix: hint }]
 }

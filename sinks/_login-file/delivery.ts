@@ -111,7 +111,8 @@ function openTo(mode: number, subject: string): readonly Finding[] {
   )
   if (may.length === 0) return []
   const message = `mode ${formatMode(mode)} lets everybody on this machine ${may.join(" and ")} the login`
-  return [{ level: "warning", subject, message, fix: "mode=0640 with owner=:GROUP lets in one group" }]
+  const fix = "mode=0640 with owner=:GROUP lets in one group"
+  return [{ level: "warning", code: "open-to-all", subject, message, fix }]
 }
 
 /** Work on each item, with the owner looked up once. */

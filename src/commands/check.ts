@@ -5,13 +5,15 @@ import { deliveriesOf } from "../plan.ts"
 import { findingsAsJson, formatAllFindings } from "../report.ts"
 import { openSession, styleOf, type World } from "../session.ts"
 import type { Given } from "../settings.ts"
+import { watchClock } from "../skew.ts"
 
 /** Returns the exit code: 1 where an error was found. Throws a ConfigError. */
 export async function check(given: Given, world: World): Promise<number> {
-  const session = await openSession(given, world)
+  const watch = watchClock(world.fetch, world.clock)
+  const session = await openSession(given, { ...world, fetch: watch.fetch })
   const { config, plan } = session
   const findings = await withDeadline(config.timeoutMs, world.clock, world.stop, (signal) =>
-    findAll(session, signal),
+    findAll(session, watch, signal),
   )
   world.print(
     config.output === "json"

@@ -118,6 +118,7 @@ describe("with adopt=true and ssm:PutParameter alone", () => {
     expect(await sink.check?.(sink.targets(REGISTRY), calm())).toEqual([
       {
         level: "warning",
+        code: "unread",
         subject: TARGET,
         message: "may not be read, so that every delivery writes it",
         fix: "allow ssm:GetParameters on it",

@@ -156,7 +156,7 @@ test.each([
     { state: "unreadable", error: { code: "invalid-config" } },
   ])
   expect(await sink.check?.(sink.targets(REGISTRY), calm())).toMatchObject([
-    { level: "error", message: `${file}: ${fault}` },
+    { level: "error", subject: file, message: fault },
   ])
 })
 
@@ -212,7 +212,7 @@ test("check finds what would stand in the way, and says what to do", async () =>
     { level: "warning", subject: "DOCKER_AUTH_CONFIG" },
   ])
   expect(await checked(join(file, "config.json"))).toMatchObject([
-    { level: "error", message: `${file}/config.json: a part of the path is not a folder` },
+    { level: "error", subject: `${file}/config.json`, message: "a part of the path is not a folder" },
   ])
 })
 
