@@ -6,6 +6,7 @@ import {
   type AwsService,
   type AwsSettings,
   clientConfig,
+  codedFetch,
   defaultRegion,
   type Environment,
   loadProfileKeys,
@@ -67,7 +68,7 @@ async function loadSettings(
   const region = givenRegion ?? identity?.region ?? defaultRegion(env, profileKeys)
   if (!region) throw noRegion(principal)
   const { FetchHttpHandler } = await import("./ecr-client.ts")
-  const customFetch = trustingFetch(deps.fetch, env, profileKeys, identity)
+  const customFetch = codedFetch(trustingFetch(deps.fetch, env, profileKeys, identity))
   return {
     env,
     region,

@@ -28,13 +28,14 @@ const profile = (name: string, keys: { readonly accessKeyId: string; readonly se
   `[profile ${name}]\naws_access_key_id = ${keys.accessKeyId}\naws_secret_access_key = ${keys.secretAccessKey}\n`
 
 describe.each([...RUNTIMES])("under %s", (_, command) => {
-  async function run(verb: string, who: string) {
+  async function run(verb: string, who: string, more: Readonly<Record<string, string>> = {}) {
     const config = profile("ops", INVOKERS.admin) + profile("nobody", INVOKERS.stranger)
     const env = {
       HOME: await homeWith({ config }),
       ...standInEnvironment(aws.url),
       AWS_ENDPOINT_URL_MWAA: mwaa.url,
       ...OFFLINE,
+      ...more,
     }
     return runUnder(command, [verb, "--sink", `${SINK},profile=${who}`], env)
   }
@@ -51,6 +52,18 @@ describe.each([...RUNTIMES])("under %s", (_, command) => {
     expect(out).toContain("Airflow 3.3.2 lets us in: 1 connection can be written")
     expect(airflow.connections.size).toBe(0)
   }, 30_000)
+
+  test.each(["AWS_ENDPOINT_URL_MWAA", "AWS_ENDPOINT_URL_ECR"])(
+    "calls it by its name where nobody answers at %s",
+    async (variable) => {
+      const gone = startAws()
+      await gone.stop()
+      const { out, code } = await run("refresh", "ops", { [variable]: gone.url, ECRELAY_TIMEOUT: "1s" })
+      expect(code).toBe(1)
+      expect(out).toContain("AWS cannot be reached")
+    },
+    30_000,
+  )
 
   test("tells a person what to allow", async () => {
     const { out, code } = await run("refresh", "nobody")

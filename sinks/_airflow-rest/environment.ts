@@ -24,7 +24,8 @@ const AWS_ONLY = ["region", "profile", "role_arn", "external_id"] as const
 
 /** The environment that the options name, undefined where they name none. Throws a ConfigError. */
 export function parseEnvironment(options: EnvironmentOptions, env: SinkDeps["env"]): Environment | undefined {
-  const given = (keys: readonly string[]) => keys.filter((key) => Object.entries(options).some(is(key)))
+  const values: Readonly<Record<string, unknown>> = options
+  const given = (keys: readonly string[]) => keys.filter((key) => values[key] !== undefined)
   const { mwaa_environment: name, api } = options
   if (name === undefined) {
     refuse(given(AWS_ONLY), "is for mwaa_environment alone: leave it out, or name the environment")
@@ -44,11 +45,6 @@ export function parseEnvironment(options: EnvironmentOptions, env: SinkDeps["env
     )
   return { name, root: `${placeName(options, env)} MWAA ${name}`, who: identityOf(options) }
 }
-
-const is =
-  (key: string) =>
-  ([name, value]: readonly [string, unknown]) =>
-    name === key && value !== undefined
 
 function refuse(paths: readonly string[], message: string): void {
   if (paths.length > 0) throw new ConfigError(paths.map((path): ConfigIssue => ({ path, message })))
