@@ -56,10 +56,16 @@ export function describeWithService<Name extends ServiceName>(
     describe(title, () => body(facts))
     return
   }
-  const absent = fromVariables(process.env, name).absent ?? "`bun run test` starts it"
-  const reason = `${name} is not there: ${absent.split("\n")[0]}`
+  const reason = absenceOf(name)
   console.warn(`skipped: ${title}: ${reason}`)
-  describe(title, () => test.skip(reason, () => {}))
+  describe(title, () => test.skip(reason ?? "", () => {}))
+}
+
+/** Why a service is not there, in words; undefined where it is. */
+export function absenceOf(name: ServiceName): string | undefined {
+  if (service(name)) return undefined
+  const absent = fromVariables(process.env, name).absent ?? "`bun run test` starts it"
+  return `${name} is not there: ${absent.split("\n")[0]}`
 }
 
 /** The services on which a test can have a database of its own. */
