@@ -1,5 +1,5 @@
 // Who may use a login file: mode and owner as they are configured, on real files, as root and without root's powers.
-import { afterEach, expect, test } from "bun:test"
+import { afterEach, expect, spyOn, test } from "bun:test"
 import * as fs from "node:fs"
 import { dirname, join } from "node:path"
 import kind from "../../sinks/file.ts"
@@ -125,7 +125,9 @@ testUnless(LACKS.root, "gives a new file, one that is there and one in place to 
     )
     await deliver(file, { owner: "12345:12346", mode: "0640", in_place })
     expect([ownerOf(file), modeOf(file)]).toEqual(["12345:12346", "0640"])
-    await deliver(file, { owner: ":12347", in_place })
+    await deliver(file, { owner: ":12347", mode: "0640", in_place })
+    expect([ownerOf(file), modeOf(file)]).toEqual(["12345:12347", "0640"])
+    await deliver(file, { in_place })
     expect([ownerOf(file), modeOf(file)]).toEqual(["12345:12347", "0600"])
     await deliver(file, { owner: "12344", in_place }, NEWER)
     expect([ownerOf(file), modeOf(file)]).toEqual(["12344:12347", "0600"])
@@ -173,6 +175,10 @@ testUnless(LACKS.root, "gives no file away where others can change the way to it
   await refused(join(folder, "theirs", "new", "ecr"), join(folder, "theirs"))
   fs.symlinkSync(join(folder, "theirs"), join(folder, "link"))
   await refused(join(folder, "link", "ecr"), join(folder, "theirs"))
+  fs.symlinkSync(join(folder, "theirs", "ecr"), join(folder, "out"))
+  await refused(join(folder, "out"), join(folder, "theirs"))
+  fs.symlinkSync(join(folder, "ecr"), join(folder, "theirs", "in"))
+  await refused(join(folder, "theirs", "in"), join(folder, "theirs"))
   // As in /tmp: whoever was first with the name says where it leads.
   fs.chmodSync(folder, 0o1777)
   fs.symlinkSync(join(folder, "elsewhere"), join(folder, "trap"))
@@ -186,4 +192,28 @@ test("says who may give a file away where this user may not", async () => {
   const [finding] = (await check(newFile(), { owner: "4243" }, { uid })) ?? []
   expect(finding).toMatchObject({ level: "error", fix: expect.stringContaining("run as root") })
   expect(await check(newFile(), { owner: "4242" }, { uid })).toMatchObject([{ level: "ok" }])
+})
+
+// What cannot be
+
+test("says that in place only the owner can set a mode, where that must be done", async () => {
+  const file = newFile("")
+  fs.chmodSync(file, 0o666)
+  const in_place = true
+  const [finding] = (await check(file, { in_place }, { uid: 4242 })) ?? []
+  expect(finding).toMatchObject({ level: "error", code: "mode", subject: file })
+  expect(await check(file, { in_place, mode: "0666" }, { uid: 4242 })).not.toContainEqual(
+    expect.objectContaining({ level: "error" }),
+  )
+})
+
+test("says that a file system keeps no modes, and leaves the login unwritten", async () => {
+  const file = newFile()
+  const forgetful = spyOn(fs, "fchmodSync").mockImplementation(() => {})
+  const result = await deliver(file, { mode: "0640" }).finally(() => forgetful.mockRestore())
+  expect(result).toMatchObject({
+    outcome: "failed",
+    error: { code: "mode", retryable: false, message: `${file}: its mode cannot be made 0640` },
+  })
+  expect(namesBeside(file)).toEqual([])
 })

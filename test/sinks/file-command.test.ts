@@ -1,6 +1,6 @@
 // The sink `file` in the program, under the binary, Bun and Deno: what a person sees, and what other programs then read.
 import { afterAll, beforeAll, describe, expect, test } from "bun:test"
-import { mkdir, readFile, stat, writeFile } from "node:fs/promises"
+import { chmod, chown, mkdir, readdir, readFile, stat, writeFile } from "node:fs/promises"
 import { join } from "node:path"
 import { type StandIn, startAws } from "../../scripts/aws.ts"
 import { binary, standInEnvironment, temporaryFolder } from "../support/binary.ts"
@@ -80,21 +80,48 @@ describe.each([...RUNTIMES])("under %s", (_, command) => {
   }, 30_000)
 })
 
+/** The binary as root without root's powers, or as whoever runs the tests. */
+const runPowerless = (argv: readonly string[]) =>
+  runUnder(async () => [...POWERLESS, await binary()], argv, standInEnvironment(aws.url))
+
 testUnless(
   LACKS.powerless,
   "who may not give a file away is told who may, and nothing is left behind",
   async () => {
     const folder = join(await temporaryFolder(), "home")
     await mkdir(folder)
-    const { out, code } = await runUnder(
-      async () => [...POWERLESS, await binary()],
-      ["--sink", `file,path=${folder}/ecr,owner=12345`],
-      standInEnvironment(aws.url),
-    )
+    const { out, code } = await runPowerless(["--sink", `file,path=${folder}/ecr,owner=12345`])
     expect({ out, code }).toMatchObject({
       out: expect.stringMatching(/^failed .*may not give it to the owner.*hint: run as root; or/s),
       code: 1,
     })
-    expect(await Array.fromAsync(new Bun.Glob("**").scan({ cwd: folder, dot: true }))).toEqual([])
+    expect(await readdir(folder)).toEqual([])
+  },
+)
+
+testUnless(LACKS.powerless, "a file that its mode makes read-only is replaced by its owner", async () => {
+  const file = join(await temporaryFolder(), "ecr")
+  const passwords = new Set<string>()
+  for (let count = 0; count < 2; count++) {
+    expect(await runPowerless(["--sink", `file,path=${file},mode=0400`])).toMatchObject({ code: 0 })
+    passwords.add(await readFile(file, "utf8"))
+  }
+  expect([await modeOf(file), passwords.size]).toEqual(["400", 2])
+})
+
+testUnless(
+  LACKS.root ?? LACKS.powerless,
+  "in place, somebody else's file gets no login by its old mode",
+  async () => {
+    const file = join(await temporaryFolder(), "ecr")
+    await writeFile(file, "")
+    await chmod(file, 0o666)
+    await chown(file, 12345, 12345)
+    const refused = await runPowerless(["--sink", `file,path=${file},in_place=true`])
+    expect(refused).toMatchObject({ out: expect.stringContaining("its mode cannot be made 0600"), code: 1 })
+    expect(await readFile(file, "utf8")).toBe("")
+    const argv = ["--sink", `file,path=${file},in_place=true,mode=0666`]
+    expect(await runPowerless(argv)).toMatchObject({ code: 0 })
+    expect((await readFile(file, "utf8")).length).toBeGreaterThan(2000)
   },
 )
