@@ -72,10 +72,14 @@ export type Services = {
 
 /**
  * Provides and starts all services, prints what became of each; one that fails leaves the others alone. Where the tests
- * are named, what none of them uses is left out.
+ * are named, what none of them uses is left out. `durable`: databases as their makers ship them, for measuring.
  */
-export async function startServices(signal: AbortSignal, tests: readonly string[] = []): Promise<Services> {
-  const ground = await openGround(signal)
+export async function startServices(
+  signal: AbortSignal,
+  tests: readonly string[] = [],
+  durable = false,
+): Promise<Services> {
+  const ground = await openGround(signal, durable)
   const started = new Map<string, Promise<Facts>>()
   const facts = async (name: string) => {
     const found = await started.get(name)?.catch(() => undefined)

@@ -1,6 +1,10 @@
-// Times how many connections airflow-db writes in one delivery, per database, against a statement and commit per row:
-// `bun run bench bulk`. Both write as many bytes through the same driver library, into tables that hold the rows; the
-// rounds lie six hours apart, as refreshes do, by a clock that is moved.
+// Times how many connections airflow-db writes in one delivery, per database: `bun run bench bulk`. In turn with it, by
+// the same drivers and with as many bytes: a statement and a commit per row, and bare statements of 500 rows that neither
+// look nor encrypt nor lock, below which nobody gets. Servers run with their makers' defaults, so that every commit waits
+// for the disk. The rounds lie six hours apart, as refreshes do, by a clock that is moved.
+import { mkdtemp, open, rm } from "node:fs/promises"
+import { tmpdir } from "node:os"
+import { join } from "node:path"
 import * as v from "valibot"
 import { encrypt, parseFernetKeys } from "../../sinks/_airflow/fernet.ts"
 import airflowDb from "../../sinks/airflow-db.ts"
@@ -14,42 +18,91 @@ import { makePassword } from "../aws.ts"
 import { fromVariables } from "../services/variables.ts"
 import { startServices } from "../services.ts"
 import { median } from "./measure.ts"
-import { openPlace, type Place } from "./places.ts"
+import { type Database, openPlace, type Place } from "./places.ts"
+import { startRelay } from "./relay.ts"
 
 const COUNTS = [1, 100, 10_000] as const
 const FERNET_KEY = Buffer.alloc(32, 3).toString("base64url").concat("=")
-const PLACES: readonly Place[] = ["sqlite", "postgres", "mariadb", "mysql"]
+const SERVERS = ["postgres", "mariadb", "mysql"] as const
 
 export async function benchBulk(): Promise<void> {
-  const services = await startServices(new AbortController().signal)
+  // No test has this name: the databases alone are started.
+  const services = await startServices(new AbortController().signal, ["bulk"], true)
   try {
-    console.log("\nconnections  database    one delivery   row by row   times faster")
-    for (const place of PLACES) {
+    console.log(`\nevery commit waits for the disk, which takes ${(await syncMs()).toFixed(2)} ms here`)
+    console.log(
+      "connections  database          one delivery  bare UPDATEs    row by row  times faster  × bare",
+    )
+    for (const count of COUNTS) await benchPlace("sqlite", undefined, count)
+    for (const place of SERVERS) {
       const { url } = fromVariables(services.env, place)
-      if (place !== "sqlite" && !url) console.log(`skipped: ${place} is not there`)
-      else for (const count of COUNTS) await benchPlace(place, url, count)
+      if (url) await benchServer(place, url)
+      else console.log(`skipped: ${place} is not there`)
     }
   } finally {
     await services.stop()
   }
 }
 
-async function benchPlace(place: Place, serverUrl: string | undefined, count: number): Promise<void> {
-  const database = await openPlace(place, serverUrl)
+async function benchServer(place: Place, url: string): Promise<void> {
+  for (const count of COUNTS) await benchPlace(place, url, count)
+  const relay = await startRelay(url)
+  try {
+    await benchPlace(place, relay.url, COUNTS[2], ", 1 ms off")
+  } finally {
+    relay.stop()
+  }
+}
+
+async function benchPlace(place: Place, url: string | undefined, count: number, way = ""): Promise<void> {
+  const database = await openPlace(place, url)
   try {
     for (const statement of connectionTable("3.3", database.dialect)) await database.run(statement)
     const sink = createSink(database.url)
     await deliver(sink, count, 0)
-    const rounds = count > 1000 ? 3 : 5
-    const together: number[] = []
-    for (let round = 1; round <= rounds; round += 1) together.push(await deliver(sink, count, round))
-    const alone = await rowByRow(database, count)
-    const ours = median(together)
+    const rounds = Array.from({ length: count > 1000 ? 3 : 7 }, (_, i) => i + 1)
+    const times: { readonly ours: number; readonly bare: number; readonly alone: number }[] = []
+    for (const round of rounds)
+      times.push({
+        ours: await deliver(sink, count, round),
+        bare: await allAtOnce(database, count),
+        alone: await rowByRow(database, count),
+      })
+    const cell = (ms: number) => `${ms.toFixed(0)} ms`.padStart(13)
+    const middle = (pick: (time: (typeof times)[number]) => number) => median(times.map(pick))
     console.log(
-      `${String(count).padStart(11)}  ${place.padEnd(10)} ${`${ours.toFixed(0)} ms`.padStart(13)} ${`${alone.toFixed(0)} ms`.padStart(12)}   × ${(alone / ours).toFixed(1)}`,
+      [
+        `${String(count).padStart(11)}  ${(place + way).padEnd(16)}`,
+        cell(middle(({ ours }) => ours)),
+        cell(middle(({ bare }) => bare)),
+        cell(middle(({ alone }) => alone)),
+        `× ${middle(({ ours, alone }) => alone / ours).toFixed(1)}`.padStart(13),
+        middle(({ ours, bare }) => ours / bare)
+          .toFixed(2)
+          .padStart(7),
+      ].join(" "),
     )
   } finally {
     await database.close()
+  }
+}
+
+/** Milliseconds that a small write to the disk under the databases takes until it is there. */
+async function syncMs(): Promise<number> {
+  const folder = await mkdtemp(join(tmpdir(), "ecrelay-bench-"))
+  const file = await open(join(folder, "sync"), "w")
+  try {
+    const times: number[] = []
+    for (let i = 0; i < 100; i += 1) {
+      const startedAt = performance.now()
+      await file.write(Buffer.alloc(4096, i))
+      await file.sync()
+      times.push(performance.now() - startedAt)
+    }
+    return median(times)
+  } finally {
+    await file.close()
+    await rm(folder, { recursive: true, force: true })
   }
 }
 
@@ -94,14 +147,26 @@ async function deliver(sink: Sink, count: number, round: number): Promise<number
   return wallMs
 }
 
-/** Milliseconds of the same work with an UPDATE and a commit for each row. */
-async function rowByRow({ update }: Awaited<ReturnType<typeof openPlace>>, count: number): Promise<number> {
-  const keys = parseFernetKeys(FERNET_KEY)
-  if (!keys) throw new Error("not a Fernet key")
-  const expiresAt = Math.floor(Date.now() / 1000 + 43_000)
-  const passwords = Array.from({ length: count }, () => encrypt(keys, makePassword(expiresAt), Date.now()))
+/** Milliseconds of an UPDATE and a commit for each row. */
+async function rowByRow({ update }: Database, count: number): Promise<number> {
+  const passwords = sealPasswords(count)
   const startedAt = performance.now()
   for (const [i, password] of passwords.entries())
     await update(`ecr_${String(i).padStart(12, "0")}`, password)
   return performance.now() - startedAt
+}
+
+/** Milliseconds of as few UPDATEs as there are chunks. */
+async function allAtOnce({ updateAll }: Database, count: number): Promise<number> {
+  const passwords = sealPasswords(count)
+  const startedAt = performance.now()
+  if ((await updateAll(passwords)) !== count) throw new Error("the bare UPDATEs missed rows")
+  return performance.now() - startedAt
+}
+
+function sealPasswords(count: number): readonly string[] {
+  const keys = parseFernetKeys(FERNET_KEY)
+  if (!keys) throw new Error("not a Fernet key")
+  const expiresAt = Math.floor(Date.now() / 1000 + 43_000)
+  return Array.from({ length: count }, () => encrypt(keys, makePassword(expiresAt), Date.now()))
 }

@@ -29,6 +29,8 @@ export const ADMIN = "airflow"
 
 export type Ground = {
   readonly signal: AbortSignal
+  /** Databases keep their own defaults, and so wait for the disk at every commit; tests have no use for that. */
+  readonly durable: boolean
   readonly cache: string
   readonly folder: string
   /** For temporary files of servers and tests: TMPDIR may be a folder of ours alone. */
@@ -47,7 +49,7 @@ export type Ground = {
 type Watched = { readonly child: ChildProcess; readonly signal: NodeJS.Signals }
 
 /** Lays the ground for one run; `signal` ends whatever is under way on it. */
-export async function openGround(signal: AbortSignal): Promise<Ground> {
+export async function openGround(signal: AbortSignal, durable = false): Promise<Ground> {
   const account = process.getuid?.() === 0 ? nobody() : undefined
   const cache = await openCache()
   const parent = account && !(await isReachableByAll(tmpdir())) ? "/tmp" : tmpdir()
@@ -60,6 +62,7 @@ export async function openGround(signal: AbortSignal): Promise<Ground> {
   const servers: Watched[] = []
   return {
     signal,
+    durable,
     cache,
     folder,
     temporary,

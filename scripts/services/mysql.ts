@@ -20,7 +20,7 @@ export async function startMysql(ground: Ground) {
     ...[
       `--plugin-dir=${join(tree.root, "usr/lib/mysql/plugin")}`,
       "--secure-file-priv=",
-      "--innodb-redo-log-capacity=32M",
+      ...(ground.durable ? [] : ["--innodb-redo-log-capacity=32M"]),
     ],
   ]
   return startMysqld(ground, {

