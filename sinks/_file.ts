@@ -16,10 +16,7 @@ import {
 import { followLinks, makeFolder, nearestFolder, ownerFor, syncFolder } from "./_folder.ts"
 import { type Lock, removeLeftovers, takeLock } from "./_lock.ts"
 
-/**
- * What a file is to hold, by what it holds; no bytes mean that there is nothing to do, the same bytes that only mode and
- * owner may be.
- */
+/** What a file is to hold, by what it holds: the same bytes where only its mode and owner count, none where not even they do. */
 export type Edit<Result> = (bytes: Buffer | undefined) => {
   readonly bytes: Buffer | undefined
   readonly result: Result
@@ -51,7 +48,7 @@ export async function loadAccessDifference(place: FilePlace): Promise<string | u
 
 /**
  * Makes the file hold what `edit` says, under the lock, and returns the result of the edit that found nothing left to
- * do. Writes nothing where that is the first. A new file is 0600, in new folders 0700.
+ * do. Writes nothing where that is the first. A new file is 0600, in new folders 0700, unless the place says otherwise.
  */
 export async function replaceFile<Result>(
   place: FilePlace,

@@ -37,19 +37,20 @@ export function deliver(
       const obstacle = await whyNotGiven(place)
       if (obstacle) throw obstacle
       // What an earlier round of this call wrote is found in place by the last one, and was delivered all the same.
-      let outcome: "delivered" | "unchanged" = "unchanged"
+      let written = false
       return await replaceFile<DeliveryResult>(
         place,
         (bytes) => {
+          const { expiresAt } = credential
           const wanted = Buffer.from(formatText(ways.template, credential))
-          const result = { outcome, expiresAt: credential.expiresAt }
-          if (bytes?.equals(wanted)) return { bytes, result }
+          if (bytes?.equals(wanted))
+            return { bytes, result: { outcome: written ? "delivered" : "unchanged", expiresAt } }
           const held = storedIn(bytes, target, ways)
           if (held === "other" && !ways.adopt) throw fileError(NOT_OURS, place)
           if (typeof held === "object" && isLater(held, credential, place))
             return { bytes, result: { outcome: "unchanged", expiresAt: held.expiresAt } }
-          outcome = "delivered"
-          return { bytes: wanted, result }
+          written = true
+          return { bytes: wanted, result: { outcome: "delivered", expiresAt } }
         },
         signal,
       )

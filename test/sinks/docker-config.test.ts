@@ -245,6 +245,7 @@ test("path may name a file for each account, region or host; each is written, re
   const targets = deliveries.map(({ target }) => target)
   expect(await sink.read?.(targets, calm())).toMatchObject([{ state: "held" }, { state: "held" }])
   expect(await sink.check?.(targets, calm())).toMatchObject([{ level: "ok" }, { level: "ok" }])
+  expect(await sink.folders?.(calm())).toEqual([folder])
 })
 
 test("of several files, one that cannot be written fails alone", async () => {
