@@ -31,6 +31,7 @@ import {
   requireUsable,
 } from "./_airflow/place.ts"
 import type { Session } from "./_airflow/session.ts"
+import { requireJournal } from "./_airflow/sqlite.ts"
 import { connIdProblem } from "./_airflow/table.ts"
 import { findTraps } from "./_airflow/traps.ts"
 
@@ -113,6 +114,7 @@ export default defineSink({
           return await visit(options, deps, place, signal, async (session, found) => {
             const slots = targets.map(asSlot)
             const where = { name: place, place: found }
+            if (found.url.file !== undefined) await requireJournal(found.url.file)
             return [
               ...(await checkDelivery(session, slots, place, found.fernet, policy())),
               ...(await findTraps(session, slots, where, policy(), deps)),

@@ -69,10 +69,13 @@ function plainText(subject: string, message: string): Finding {
 }
 
 // Statements that match no row ask for every permission and for a server that takes writes, and change nothing.
-async function probeWriting({ dialect, table, query, transaction }: Session): Promise<void> {
+async function probeWriting(session: Session): Promise<void> {
+  const { dialect, table, query, transaction } = session
   await transaction(async ({ query }) => {
     await query(`UPDATE ${table} SET host = host, login = login, port = port, password = password,
       conn_type = conn_type, is_encrypted = is_encrypted WHERE 1 = 0`)
+    // MySQL refuses what another refusal tells in words.
+    if (insertRefusal(session)) return
     await query(`INSERT INTO ${table}
       (conn_id, conn_type, host, login, password, is_encrypted, is_extra_encrypted)
       SELECT conn_id, conn_type, host, login, password, is_encrypted, is_extra_encrypted FROM ${table} WHERE 1 = 0`)

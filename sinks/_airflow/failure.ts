@@ -168,7 +168,7 @@ const MEANINGS: readonly Meaning[] = [
     hint: "try again; if it stays so, look for a program that keeps a transaction open on it",
   },
   {
-    codes: /^(SQLITE_(READONLY|CANTOPEN)|EACCES|EPERM)$/,
+    codes: /^(SQLITE_(READONLY|CANTOPEN)|EACCES|EPERM|EROFS)$/,
     code: "permission-denied",
     message: "the file, its folder or the server's socket cannot be opened for writing",
     hint: "run ecrelay as Airflow's own user, or let its user write both (SQLite keeps a journal beside the file)",

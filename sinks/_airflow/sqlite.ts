@@ -1,6 +1,7 @@
 // SQLite: the file that SQLAlchemy's `sqlite:////…` names. It must be there already; other writers are waited for.
 // The library is synchronous, so what it does cannot be interrupted, but neither does it wait for a network.
-import { stat } from "node:fs/promises"
+import { access, constants, stat } from "node:fs/promises"
+import { dirname } from "node:path"
 import type { DatabaseUrl } from "./database-url.ts"
 import { AirflowError } from "./error.ts"
 import type { Column, ResultRow, Session, Value } from "./session.ts"
@@ -39,6 +40,11 @@ async function requireFile(file: string): Promise<void> {
       cause,
     })
   }
+}
+
+/** Rejects where no journal could be made beside the file: SQLite finds out at the first change only. */
+export async function requireJournal(file: string): Promise<void> {
+  await access(dirname(file), constants.W_OK | constants.X_OK)
 }
 
 function readColumns(db: SqliteDatabase): readonly Column[] {

@@ -4,6 +4,7 @@ import { DEMO_IDENTITY, type StandIn, startAws } from "../../scripts/aws.ts"
 import { type Authority, createAuthority } from "../../scripts/services/certificate.ts"
 import { binary } from "./binary.ts"
 import { startProxy } from "./proxy.ts"
+import { type SsmServer, startSsm } from "./ssm-server.ts"
 
 /** The registry that everything here is about. */
 export const HOST = `${DEMO_IDENTITY.account}.dkr.ecr.eu-west-1.amazonaws.com`
@@ -17,6 +18,8 @@ export type Company = {
   readonly others: Readonly<Record<string, number>>
   /** What the registry answers to a login; 200 is well. */
   readonly registry: { status: number }
+  /** Its Parameter Store. */
+  readonly ssm: SsmServer
   /** The URL of its AWS, or of another with this clock or certificate, by a name that the proxy alone knows. */
   awsUrl(other?: { readonly byMs?: number; readonly host?: string }): string
   /** The URL of another proxy. */
@@ -45,6 +48,8 @@ export async function openCompany(): Promise<Company> {
   const aws = startTls()
   const server = startRegistry(authority, registry)
   closing.push(() => server.stop(true))
+  const ssm = startSsm()
+  closing.push(() => ssm.stop())
   const others = { [HOST]: server.port ?? 0 }
   await binary()
   return {
@@ -53,6 +58,7 @@ export async function openCompany(): Promise<Company> {
     proxy: await proxyUrl({ others }),
     others,
     registry,
+    ssm,
     awsUrl: (other) => `https://aws.test:${new URL((other ? startTls(other) : aws).url).port}`,
     proxyUrl,
     listen: (answer) => listen(answer, closing),

@@ -3,7 +3,7 @@
 // but for the fault.
 import { expect } from "bun:test"
 import { createHash } from "node:crypto"
-import { mkdir, readdir, readFile, stat, writeFile } from "node:fs/promises"
+import { lstat, mkdir, readdir, readFile, readlink, writeFile } from "node:fs/promises"
 import { dirname, join } from "node:path"
 import type { Finding } from "../../src/sink.ts"
 import { binary, standInEnvironment, temporaryFolder } from "./binary.ts"
@@ -38,11 +38,12 @@ export type Fault = {
   /** Makes it. */
   readonly fault: (site: Site) => Run | Promise<Run>
   /** Does what the fix says; without it, the variables and flags of the fault are what is taken back. */
-  readonly mend?: (site: Site) => Run | Promise<Run>
+  readonly mend?: (site: Site, finding: Finding) => Run | Promise<Run>
   /** What may not change by looking, beside the home. */
   readonly state?: (site: Site) => unknown
   /** Why it cannot be tried here. */
   readonly lack?: string | undefined
+  readonly close?: () => unknown
 }
 
 /** A test for each fault. */
@@ -51,19 +52,27 @@ export function proveEach(company: () => Company, faults: readonly Fault[]): voi
     testUnless(fault.lack, `finds ${fault.name}, until it is mended`, () => prove(company(), fault))
 }
 
-async function prove(company: Company, { fault, mend = () => ({}), level, code, says, fix, state }: Fault) {
+async function prove(
+  company: Company,
+  { fault, mend = () => ({}), level, code, says, fix, state, close }: Fault,
+) {
   const site = await openSite(company)
-  const made = await look(site, await fault(site), state)
-  const finding = made.findings.find((one) => one.code === code) ?? made
-  expect(finding).toMatchObject({
-    level,
-    message: expect.stringContaining(says),
-    fix: expect.stringContaining(fix),
-  })
-  expect(made.code).toBe(level === "error" ? 1 : 0)
-  const mended = await look(site, await mend(site), state)
-  expect(mended.findings.filter((one) => one.level !== "ok")).toEqual([])
-  expect(mended.code).toBe(0)
+  try {
+    const made = await look(site, await fault(site), state)
+    const finding = made.findings.find((one) => one.code === code)
+    // A copy: bun's toMatchObject leaves its matchers in what it has compared.
+    expect(structuredClone(finding ?? made)).toMatchObject({
+      level,
+      message: expect.stringContaining(says),
+      fix: expect.stringContaining(fix),
+    })
+    expect(made.code).toBe(level === "error" ? 1 : 0)
+    const mended = await look(site, await mend(site, finding as Finding), state)
+    expect(mended.findings.filter((one) => one.level !== "ok")).toEqual([])
+    expect(mended.code).toBe(0)
+  } finally {
+    await close?.()
+  }
 }
 
 /** A new home. */
@@ -120,15 +129,20 @@ export async function ecrelayAt(
   return { out, error, code: await child.exited }
 }
 
-// Every file and folder with its content, its rights and when it was written.
-async function snapshot(folder: string): Promise<readonly unknown[]> {
-  const names = (await readdir(folder, { recursive: true })).sort()
-  return Promise.all(
-    names.map(async (name) => {
-      const path = join(folder, name)
-      const { mode, mtimeMs, uid } = await stat(path)
-      const content = (await stat(path)).isFile() ? await readFile(path) : ""
-      return [name, mode, uid, mtimeMs, createHash("sha256").update(content).digest("hex")]
-    }),
-  )
+/** Every file, folder and link below a folder with its content, its rights and when it was written. */
+export async function snapshot(folder: string): Promise<readonly unknown[]> {
+  const entries = (await readdir(folder, { withFileTypes: true })).sort((a, b) => (a.name < b.name ? -1 : 1))
+  const shots = entries.map(async (entry) => {
+    const path = join(folder, entry.name)
+    const { mode, uid, mtimeMs } = await lstat(path)
+    const within = entry.isDirectory()
+      ? await snapshot(path)
+      : entry.isSymbolicLink()
+        ? await readlink(path)
+        : createHash("sha256")
+            .update(await readFile(path))
+            .digest("hex")
+    return [entry.name, mode, uid, mtimeMs, within]
+  })
+  return Promise.all(shots)
 }

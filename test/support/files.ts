@@ -74,6 +74,9 @@ export const UNSHARE = IS_ROOT ? ["unshare", "-m"] : ["unshare", "-rm"]
 /** Begins a command without any of root's powers. */
 export const POWERLESS = IS_ROOT ? ["setpriv", "--inh-caps=-all", "--bounding-set=-all"] : []
 
+/** Begins a command as a user who owns nothing. */
+export const NOBODY = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"]
+
 /** What the machine lacks, in words, by what a test needs; undefined where it is there. */
 export const LACKS = {
   mounts: canRun([...UNSHARE, "sh", "-c", "mount -t tmpfs none /mnt"])
