@@ -77,6 +77,19 @@ describeWithService("systemd", "a person's own systemd", (facts) => {
     ])
   }, 60_000)
 
+  test("install says how units live on after a logout, and then they come up with the machine", async () => {
+    const hint = "`sudo loginctl enable-linger worker` has them run from boot on"
+    expect((await install("--sink docker-config --region eu-west-1")).out).not.toContain("linger")
+    await machine.run("loginctl disable-linger worker")
+    expect((await install("--sink docker-config --region eu-west-1")).out).toContain(hint)
+    expect(await machine.run(hint.split("`")[1]?.replace("sudo ", "") ?? "")).toMatchObject({ code: 0 })
+    expect((await install("--sink docker-config --region eu-west-1")).out).not.toContain("linger")
+    await person.run("systemctl --user enable --now ecrelay; rm -r ~/.docker")
+    await machine.powerCycle()
+    await person.until("systemctl --user is-active ecrelay", /^active/)
+    expect(await hosts()).toEqual([HOST])
+  }, 60_000)
+
   test("reload takes a changed configuration, and keeps the old one where the new one is broken", async () => {
     await install("--sink docker-config --region eu-west-1")
     await person.run("systemctl --user start ecrelay")

@@ -1,6 +1,6 @@
 // `ecrelay install systemd`: writes the units of a service, says what they will not see of the person who installs
 // them, and tries the configuration as the unit will see it. Nothing is written over that was not written here.
-import { realpath } from "node:fs/promises"
+import { access, realpath } from "node:fs/promises"
 import { basename, dirname } from "node:path"
 import type { Environment } from "../aws.ts"
 import type { Config } from "../config.ts"
@@ -66,6 +66,7 @@ export async function install(given: Given, [what]: readonly string[], world: Wo
   for (const line of unseen(carried, withheld, environmentFile)) world.print(line)
   const seen = { env: unitWorld.env, home: user.home }
   for (const line of await profileNotes(config.principal.profile, world, seen)) world.print(line)
+  for (const line of await lingerNotes(order)) world.print(line)
   const unit = {
     program: world.program,
     config: configFile.path,
@@ -194,6 +195,17 @@ function unseen(
         ]
       : []),
   ]
+}
+
+// A person's manager comes and goes with them.
+async function lingerNotes({ manager, user }: Order): Promise<readonly string[]> {
+  if (manager.kind === "system") return []
+  return access(`/var/lib/systemd/linger/${user.name}`).then(
+    () => [],
+    () => [
+      `units of your own run only while you are logged in; \`sudo loginctl enable-linger ${user.name}\` has them run from boot on`,
+    ],
+  )
 }
 
 function whatNext({ manager }: Order, unit: string, code: number): string {
