@@ -8,7 +8,7 @@ import { ConfigError } from "../../src/errors.ts"
 import { parseRegistry, type Registry } from "../../src/registry.ts"
 import { credentialWith, makeCredential } from "../support/credentials.ts"
 import { snapshotOf } from "../support/docker-file.ts"
-import { newFile, removeFiles, testUnless, textIn } from "../support/files.ts"
+import { newFile, removeFiles, textIn } from "../support/files.ts"
 import {
   calm,
   deliveriesOf,
@@ -69,34 +69,6 @@ test("a password with what means something in a template stays as it is", async 
   const password = "$& {host} $1"
   await deliver(file, { ...credentialWith({ ...SHORT, password }) }, { template: "{password}\n" })
   expect(textIn(file)).toBe(`${password}\n`)
-})
-
-const lackOf = (program: string) => (Bun.which(program) ? undefined : `${program} is not installed`)
-
-testUnless(lackOf("python3"), "python reads the netrc", async () => {
-  const file = newFile()
-  const login = makeCredential({ registry: REGISTRY, expiresAt: NOW + hours(12) })
-  await deliver(file, login, { format: "netrc" })
-  const script = "import netrc,sys; print(netrc.netrc(sys.argv[1]).authenticators(sys.argv[2]))"
-  const { stdout } = Bun.spawnSync(["python3", "-c", script, file, host])
-  expect(stdout.toString()).toMatch(
-    new RegExp(`^\\('AWS', (None|''), '${RegExp.escape(passwordOf(login))}'\\)\n$`),
-  )
-})
-
-testUnless(lackOf("curl"), "curl logs in with the netrc, however long the password", async () => {
-  const file = newFile()
-  await using server = Bun.serve({
-    hostname: "127.0.0.1",
-    port: 0,
-    fetch: ({ headers }) => new Response(headers.get("authorization")),
-  })
-  const registry = { ...REGISTRY, host: "127.0.0.1" }
-  const login = makeCredential({ registry, expiresAt: NOW + hours(12) })
-  await deliver(file, login, { format: "netrc" })
-  const curl = Bun.spawn(["curl", "--silent", "--noproxy", "*", "--netrc-file", file, server.url.href])
-  const sent = Buffer.from(`AWS:${passwordOf(login)}`).toString("base64")
-  expect(await new Response(curl.stdout).text()).toBe(`Basic ${sent}`)
 })
 
 test.each([REGISTRY, ZERO_REGISTRY, parsed("public.ecr.aws"), { ...REGISTRY, host: "images.example.com" }])(
