@@ -3,6 +3,7 @@
 import { afterAll, beforeAll, describe } from "bun:test"
 import { chmod, chown, rm, writeFile } from "node:fs/promises"
 import { dirname, join } from "node:path"
+import type { Place } from "./support/airflow-database.ts"
 import { onEachServer } from "./support/airflow-db.ts"
 import { fileOf, ID, proveTraps, refresh, runFix, type Trap } from "./support/airflow-trap.ts"
 import { type Company, openCompany } from "./support/company.ts"
@@ -169,34 +170,35 @@ const wrongUrls: readonly Trap[] = [
   },
 ]
 
-/** A user who may log in and no more, and the database's URL with it. */
-const GUEST = "check_guest"
-const asGuest = (url: string) => url.replace(/\/\/[^@]*@/, `//${GUEST}:pw@`)
+/** A user who may look and no more, of a name that no earlier run has used on the server; and the URL with it. */
+const GUEST = `guest_${Date.now().toString(36)}`
+const asGuest = (url: string) => at(url.replace(/\/\/[^@]*@/, `//${GUEST}:pw@`))
 
-const rights = (isPostgres: boolean): readonly Trap[] => [
-  {
-    name: "a user who may not write connections",
-    level: "error",
-    code: "permission-denied",
-    says: "the user may not do this in the database",
-    fix: "GRANT SELECT, INSERT, UPDATE ON ",
-    make: async ({ run }) => {
-      const made = isPostgres ? `ROLE ${GUEST} LOGIN PASSWORD 'pw'` : `USER '${GUEST}'@'%' IDENTIFIED BY 'pw'`
-      await run(`DROP ${isPostgres ? `ROLE IF EXISTS ${GUEST}` : `USER IF EXISTS '${GUEST}'@'%'`}`)
-      await run(`CREATE ${made}`)
-      await run(
-        isPostgres
-          ? `GRANT SELECT ON connection TO ${GUEST}`
-          : `GRANT SELECT ON connection TO '${GUEST}'@'%'`,
-      )
+const rights = (place: Place): readonly Trap[] => {
+  const who = place === "postgres" ? GUEST : `'${GUEST}'@'%'`
+  return [
+    {
+      name: "a user who may not write connections",
+      level: "error",
+      code: "permission-denied",
+      says: "the user may not do this in the database",
+      fix: "GRANT SELECT, INSERT, UPDATE ON ",
+      make: async ({ run }) => {
+        await run(
+          place === "postgres"
+            ? `CREATE ROLE ${who} LOGIN PASSWORD 'pw'`
+            : `CREATE USER ${who} IDENTIFIED BY 'pw'`,
+        )
+        await run(`GRANT SELECT ON connection TO ${who}`)
+      },
+      run: ({ url }) => asGuest(url),
+      mend: async (airflow, finding) => {
+        await runFix(airflow, finding)
+        return asGuest(airflow.url)
+      },
     },
-    run: ({ url }) => at(asGuest(url)),
-    mend: async (airflow, finding) => {
-      await runFix(airflow, finding)
-      return at(asGuest(airflow.url))
-    },
-  },
-]
+  ]
+}
 
 // Not plainly this machine, and yet what the server's certificate is good for: only a hosts file of its own knows it.
 const NAME = "localhost."
@@ -242,6 +244,6 @@ onEachServer((place) => {
   const isPostgres = place === "postgres"
   describe("the column", () => proveTraps(() => company, place, narrow))
   describe("the URL", () => proveTraps(() => company, place, wrongUrls))
-  describe("the user", () => proveTraps(() => company, place, rights(isPostgres)))
+  describe("the user", () => proveTraps(() => company, place, rights(place)))
   describe("the server", () => proveTraps(() => company, place, trust(isPostgres)))
 })
