@@ -1,6 +1,7 @@
 // Would a delivery be let in? Reads each connection and asks for permission to write on ids that cannot be, so that
 // nothing changes, and says what to mend.
 import { errorFinding, type Finding, type Target } from "../../src/sink.ts"
+import { loginTraps } from "../_airflow/login-traps.ts"
 import type { Client } from "./client.ts"
 import { lookUp } from "./connections.ts"
 import { type Policy, refusalOf } from "./delivery.ts"
@@ -24,9 +25,13 @@ export async function checkDelivery(
   })
   const open: readonly Finding[] = isOpenToReaders(place) ? [openToReaders(place)] : []
   if (problems.length > 0) return [...problems, ...open]
+  const traps = targets.flatMap(({ slot, registry, name }) => {
+    const one = found.get(slot)
+    return one && "connId" in one ? loginTraps(name, registry, [one], [one.extra]) : []
+  })
   const count = `${targets.length} ${targets.length === 1 ? "connection" : "connections"}`
   const message = `Airflow ${client.version} lets us in: ${count} can be written`
-  return [{ level: "ok", subject: place.root, message }, ...open]
+  return [{ level: "ok", subject: place.root, message }, ...traps, ...open]
 }
 
 // Permission is asked for before the connection is looked for (both APIs) and before the body is read (v2).

@@ -9,7 +9,7 @@ import type { Api } from "./place.ts"
 import type { Answer } from "./transport.ts"
 
 /** A connection as Airflow shows it, in the words of its table; of the password at most whether there is one. */
-export type Found = Row & { readonly passwordless: boolean }
+export type Found = Row & { readonly passwordless: boolean; readonly extra: string | undefined }
 
 /** How many calls are under way at most: the web server has few workers, and a login by password costs it much. */
 export const PARALLEL = 8
@@ -125,7 +125,10 @@ function isMissing({ status, body }: Answer): boolean {
 }
 
 function parseConnection(body: unknown): Found | undefined {
-  const { connection_id, conn_type, host, login, port, password } = (body ?? {}) as Record<string, unknown>
+  const { connection_id, conn_type, host, login, port, password, extra } = (body ?? {}) as Record<
+    string,
+    unknown
+  >
   if (typeof connection_id !== "string") return undefined
   const text = (value: unknown) => (typeof value === "string" ? value : "")
   return {
@@ -138,6 +141,8 @@ function parseConnection(body: unknown): Found | undefined {
     encrypted: true,
     passwordHead: undefined,
     passwordless: password === null,
+    // Lists of v1 leave it out.
+    extra: typeof extra === "string" ? extra : undefined,
   }
 }
 

@@ -7,9 +7,10 @@ import { loadAirflowConfig } from "./config.ts"
 import { claimConnections } from "./delivery.ts"
 import { decrypt } from "./fernet.ts"
 import type { Slot } from "./inspection.ts"
+import { loginTraps } from "./login-traps.ts"
 import { type Extra, loadExtras } from "./lookup.ts"
 import type { Place } from "./place.ts"
-import { type Claim, differenceOf } from "./rows.ts"
+import type { Claim } from "./rows.ts"
 import type { Session } from "./session.ts"
 import { isLocal } from "./tls.ts"
 
@@ -73,45 +74,12 @@ function inRows(
   extras: ReadonlyMap<number, Extra>,
   { fernet }: Place,
 ): readonly Finding[] {
-  const differing = rows.map((row) => differenceOf(row, registry)).find((difference) => difference)
   const keys = fernet.state === "set" ? fernet.keys : undefined
-  const silenced = rows.some(({ id }) => isReauthOff(extras.get(id), keys))
-  return [
-    ...(differing
-      ? [warning("differs", name, `does not log in as it is: ${differing}`, "`ecrelay refresh` mends it")]
-      : []),
-    ...(rows.length > 1
-      ? [
-          warning(
-            "several-rows",
-            name,
-            `there are ${rows.length} connections of this id, and Airflow takes any of them`,
-            "all are kept fresh; delete those that are not needed",
-          ),
-        ]
-      : []),
-    ...(silenced
-      ? [
-          warning(
-            "reauth-off",
-            name,
-            'its extra says "reauth": false, with which a stale login in the worker\'s config.json wins over this one',
-            'set "reauth" to true in the connection\'s extra, or remove it',
-          ),
-        ]
-      : []),
-  ]
-}
-
-// Airflow 1.10 knew only "no"; later releases take every word for no that YAML had.
-function isReauthOff(extra: Extra | undefined, keys: Parameters<typeof decrypt>[0] | undefined): boolean {
-  const text = extra?.encrypted ? keys && decrypt(keys, extra.text) : extra?.text
-  try {
-    const { reauth } = JSON.parse(text || "{}") ?? {}
-    return reauth === false || /^(n|no|f|false|off|0)$/i.test(String(reauth))
-  } catch {
-    return false
-  }
+  const texts = rows.map(({ id }) => {
+    const extra = extras.get(id)
+    return extra?.encrypted ? keys && decrypt(keys, extra.text) : extra?.text
+  })
+  return loginTraps(name, registry, rows, texts)
 }
 
 function unverified(subject: string, { url, policy }: Place): readonly Finding[] {

@@ -20,7 +20,7 @@ export type Site = {
 
 /** How `check` is run: with what beside the company's own variables, and within what. */
 export type Run = {
-  readonly env?: Readonly<Record<string, string>>
+  readonly env?: Readonly<Record<string, string | undefined>>
   /** The sinks and flags; docker's config at home where nothing is said. */
   readonly argv?: readonly string[]
   /** A command to run it by. */
