@@ -67,21 +67,29 @@ export function formatFindings(findings: readonly Finding[], style: Style): stri
   )
 }
 
-/** All findings for people, the worst first, and what they come to for so many targets. */
+/**
+ * All findings for people, the worst first, and what they come to for so many targets. What is found of many subjects
+ * alike is said once: five hundred registries are no five hundred lines.
+ */
 export function formatAllFindings(findings: readonly Finding[], targetCount: number, style: Style): string {
   const of = (level: Finding["level"]) => findings.filter((one) => one.level === level)
   const [errors, warnings, good] = [of("error"), of("warning"), of("ok")]
-  const wrong = [...errors, ...warnings]
+  const wrong = alike([...errors, ...warnings])
+  const well = alike(good)
   const width = Math.max(0, ...findings.map(({ level }) => level.length))
   // A subject may be long: what is wrong with it stands below, and not far to the right.
   const above = table(
     wrong.map(({ level, subject }) => [level, subject]),
     style,
-    (i) => [wrong[i]?.message, wrong[i]?.fix && `fix: ${wrong[i]?.fix}`],
+    (i) => [...(wrong[i]?.others ?? []), wrong[i]?.message, wrong[i]?.fix && `fix: ${wrong[i]?.fix}`],
     width,
   )
   const below = table(
-    good.map(({ level, subject, message }) => [level, subject, message]),
+    well.map(({ level, subject, others, message }) => [
+      level,
+      others.length > 0 ? `${subject} and ${others.length} more` : subject,
+      message,
+    ]),
     style,
     () => [],
     width,
@@ -91,6 +99,21 @@ export function formatAllFindings(findings: readonly Finding[], targetCount: num
     errors.length > 0 ? `${counted(errors.length, "error")} to mend` : `${targets} would be delivered`
   const also = warnings.length > 0 ? `, ${counted(warnings.length, "warning")}` : ""
   return `${above}${below}\n${sum}${also}; nothing was changed\n`
+}
+
+const MOST_SUBJECTS = 3
+
+/** Findings that say the same, as one; `others` are the further subjects, and above a few how many there are. */
+function alike(findings: readonly Finding[]): readonly (Finding & { readonly others: readonly string[] })[] {
+  const groups = Map.groupBy(findings, ({ level, message, fix }) => JSON.stringify([level, message, fix]))
+  return [...groups.values()].flatMap(([first, ...rest]) => {
+    if (!first) return []
+    const others = rest.map(({ subject }) => subject)
+    const left = others.length - MOST_SUBJECTS + 1
+    const shown =
+      left > 1 && first.level !== "ok" ? [...others.slice(0, MOST_SUBJECTS - 1), `and ${left} more`] : others
+    return [{ ...first, others: shown }]
+  })
 }
 
 /** Findings for programs. */

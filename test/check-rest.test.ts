@@ -1,6 +1,6 @@
 // `ecrelay check` on Airflow's REST API: a server that is none, one that lets nobody in, a connection that makes a good
 // login useless. Each fault is made, found with its fix, and gone after the fix.
-import { afterAll, beforeAll, describe } from "bun:test"
+import { afterAll, beforeAll, beforeEach, describe } from "bun:test"
 import { type RestServer, startAirflowRest, USERS } from "./support/airflow-rest-server.ts"
 import { type Company, HOST, openCompany } from "./support/company.ts"
 import { ecrelayAt, type Fault, proveEach, type Run, type Site } from "./support/doctor.ts"
@@ -190,6 +190,10 @@ for (const { api, own } of versions)
       airflow = startAirflowRest({ api })
     })
     afterAll(() => airflow.stop())
+    beforeEach(() => {
+      airflow.intercept(undefined)
+      airflow.connections.clear()
+    })
     proveEach(
       () => company,
       [...faults, own].map((fault) => ({ ...fault, state: () => [...airflow.connections.values()] })),

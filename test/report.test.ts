@@ -6,6 +6,7 @@ import {
   exitCodeOfOutcomes,
   exitCodeOfStatuses,
   findingsOf,
+  formatAllFindings,
   formatFindings,
   formatInstant,
   formatOutcomes,
@@ -13,6 +14,7 @@ import {
   outcomesAsJson,
   statusesAsJson,
 } from "../src/report.ts"
+import type { Finding } from "../src/sink.ts"
 import type { TargetStatus } from "../src/status.ts"
 import { makeCredential } from "./support/credentials.ts"
 import { deliveryError, fetchError, HOUR, MINUTE, START } from "./support/fakes.ts"
@@ -152,6 +154,31 @@ test("findings tell what is wrong and the fix, and are silent about what is righ
     PLAIN,
   )
   expect(text).toBe("error  /y  is read-only\n       fix: mount it writable\n")
+})
+
+test("what is found of many alike is said once, and counted at the end", () => {
+  const many = (level: "ok" | "error", message: string) =>
+    [1, 2, 3, 4, 5].map(
+      (n): Finding => ({ level, subject: `/${n}`, message, ...(level === "ok" ? {} : { fix: "free it" }) }),
+    )
+  const other: Finding = { level: "warning", subject: "clock", message: "is late", fix: "set it" }
+  expect(formatAllFindings([...many("ok", "is well"), other, ...many("error", "is full")], 10, PLAIN)).toBe(
+    [
+      "error    /1",
+      "         /2",
+      "         /3",
+      "         and 2 more",
+      "         is full",
+      "         fix: free it",
+      "warning  clock",
+      "         is late",
+      "         fix: set it",
+      "ok       /1 and 4 more  is well",
+      "",
+      "5 errors to mend, 1 warning; nothing was changed",
+      "",
+    ].join("\n"),
+  )
 })
 
 test("a check that fails is a finding too", async () => {

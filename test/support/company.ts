@@ -26,6 +26,8 @@ export type Company = {
   proxyUrl(...given: Parameters<typeof startProxy>): Promise<string>
   /** Opens a port that gives everybody this answer, or none; returns its address. */
   listen(answer?: string): Promise<string>
+  /** Takes back whatever a test made its AWS, its stores and its registry do. */
+  reset(): void
   stop(): Promise<void>
 }
 
@@ -62,6 +64,12 @@ export async function openCompany(): Promise<Company> {
     awsUrl: (other) => `https://aws.test:${new URL((other ? startTls(other) : aws).url).port}`,
     proxyUrl,
     listen: (answer) => listen(answer, closing),
+    reset() {
+      for (const operation of ["GetAuthorizationToken", "GetCallerIdentity"])
+        aws.fail(operation, { kind: "empty" }, 0)
+      ssm.parameters.clear()
+      registry.status = 200
+    },
     async stop() {
       for (const close of closing) await close()
     },

@@ -56,16 +56,20 @@ async function prove(
   company: Company,
   { fault, mend = () => ({}), level, code, says, fix, state, close }: Fault,
 ) {
+  company.reset()
   const site = await openSite(company)
   try {
     const made = await look(site, await fault(site), state)
-    const finding = made.findings.find((one) => one.code === code)
+    const wrong = made.findings.filter((one) => one.level !== "ok")
+    const finding = wrong.find((one) => one.code === code)
     // A copy: bun's toMatchObject leaves its matchers in what it has compared.
     expect(structuredClone(finding ?? made)).toMatchObject({
       level,
       message: expect.stringContaining(says),
       fix: expect.stringContaining(fix),
     })
+    // Said once, and nothing beside it that would lead astray.
+    expect(wrong.map((one) => one.code)).toEqual([code])
     expect(made.code).toBe(level === "error" ? 1 : 0)
     const mended = await look(site, await mend(site, finding as Finding), state)
     expect(mended.findings.filter((one) => one.level !== "ok")).toEqual([])
