@@ -81,10 +81,15 @@ async function checkSource(
   if (token.account) accounts.set(sourceKey(source), token.account)
   const planned = plan.sinks
     .flatMap(({ registries }) => registries)
-    .find((one) => sourceKey(one.source) === sourceKey(source))
-  // Without STS everything goes on that has a token.
-  const known = identity.map((one) => (one.level === "error" ? { ...one, level: "warning" as const } : one))
-  return [...known, ...asked, ...(planned ? await tryLogin(planned, token, world, signal) : [])]
+    .filter((one) => sourceKey(one.source) === sourceKey(source))
+  const isNamed = planned.every(({ registry }) => registry !== "own")
+  // Without STS everything goes on that has a token; whose registries are named needs it for nothing.
+  const known = identity.flatMap((one): readonly Finding[] => {
+    if (one.level !== "error") return [one]
+    return isNamed && one.code === "identity-denied" ? [] : [{ ...one, level: "warning" }]
+  })
+  const [first] = planned
+  return [...known, ...asked, ...(first ? await tryLogin(first, token, world, signal) : [])]
 }
 
 function skewFinding(aheadMs = 0): readonly Finding[] {

@@ -95,6 +95,18 @@ const identity: readonly Fault[] = [
     },
   },
   {
+    name: "a denied sts:GetCallerIdentity, which nothing needs where registries are named",
+    level: "warning",
+    code: "identity-denied",
+    says: "AWS refused to say who is asking",
+    fix: "or name the registries with --registry",
+    fault: (site) => {
+      refuse(site, "GetCallerIdentity", "AccessDenied", "explicit deny of sts:GetCallerIdentity")
+      return {}
+    },
+    mend: () => ({ argv: ["--sink", "docker-config", "--registry", HOST] }),
+  },
+  {
     name: "a denied ecr:GetAuthorizationToken",
     level: "error",
     code: "access-denied",

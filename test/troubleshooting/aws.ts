@@ -1,10 +1,10 @@
 // What goes wrong on the way to AWS and to the registry.
 
 import { unlink } from "node:fs/promises"
-import { connect, createServer } from "node:net"
 import { startAws } from "../../scripts/aws.ts"
 import { createAuthority } from "../../scripts/services/certificate.ts"
 import { standInEnvironment } from "../support/binary.ts"
+import { startProxy } from "../support/proxy.ts"
 import { startSsm } from "../support/ssm-server.ts"
 import { type Case, HOST, type Lab } from "./lab.ts"
 
@@ -63,6 +63,47 @@ export const awsCases: readonly Case[] = [
     },
   },
   {
+    text: "the CA file holds no certificate",
+    fault: "a bundle that is not PEM",
+    async make(lab) {
+      const person = await lab.person()
+      const bundle = await person.write("ca.der", "not PEM")
+      return person.ecrelay(DELIVER, ["env", `AWS_CA_BUNDLE=${bundle}`])
+    },
+  },
+  {
+    text: "AWS cannot be reached",
+    fault: "an endpoint where nobody listens",
+    make: deliverWith({ AWS_ENDPOINT_URL: "http://127.0.0.1:9" }),
+  },
+  {
+    text: "the proxy does not let the call through",
+    fault: "a proxy that wants a login",
+    async make(lab) {
+      const proxy = lab.keep(await startProxy({ login: "me:mine" }))
+      const env = { AWS_ENDPOINT_URL: "https://aws.test", HTTPS_PROXY: proxy.url }
+      return (await lab.person(env)).ecrelay(DELIVER)
+    },
+  },
+  {
+    text: "what answers there is not AWS",
+    fault: "an endpoint that is a web page",
+    async make(lab) {
+      const page = lab.keep(
+        Bun.serve({ port: 0, hostname: "127.0.0.1", fetch: () => new Response("<html>") }),
+      )
+      return (await lab.person({ AWS_ENDPOINT_URL: page.url.href })).ecrelay(DELIVER)
+    },
+  },
+  {
+    text: "this machine's clock is",
+    fault: "a clock that is ten minutes off",
+    async make(lab) {
+      const aws = lab.keep(startAws({ now: () => Date.now() + 600_000 }))
+      return (await lab.person({ AWS_ENDPOINT_URL: aws.url })).ecrelay(["check", "--sink", "docker-config"])
+    },
+  },
+  {
     text: "the registry refuses the new login",
     fault: "a token that the registry does not take",
     async make(lab) {
@@ -71,8 +112,8 @@ export const awsCases: readonly Case[] = [
       const tls = { cert: certificate, key }
       const fetch = () => new Response("", { status: 403 })
       const registry = lab.keep(Bun.serve({ port: 0, hostname: "127.0.0.1", tls, fetch }))
-      const proxy = await startTunnel(lab, registry.port ?? 0)
-      const person = await lab.person({ HTTPS_PROXY: proxy, NO_PROXY: "127.0.0.1", AWS_CA_BUNDLE: "" })
+      const proxy = lab.keep(await startProxy({ others: { [HOST]: registry.port ?? 0 } }))
+      const person = await lab.person({ HTTPS_PROXY: proxy.url, NO_PROXY: "127.0.0.1", AWS_CA_BUNDLE: "" })
       const bundle = await person.write("ca.pem", authority.certificate)
       return person.ecrelay([...DELIVER, "--probe"], ["env", `AWS_CA_BUNDLE=${bundle}`])
     },
@@ -96,21 +137,3 @@ export const awsCases: readonly Case[] = [
     },
   },
 ]
-
-/** A proxy of which every tunnel ends at a port of this machine; its URL. */
-async function startTunnel(lab: Lab, port: number): Promise<string> {
-  const server = createServer((client) => {
-    client.on("error", () => undefined)
-    client.once("data", () => {
-      const inner = connect(port, "127.0.0.1", () => {
-        client.write("HTTP/1.1 200 Connection established\r\n\r\n")
-        client.pipe(inner).pipe(client)
-      })
-      inner.on("error", () => client.destroy())
-    })
-  })
-  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve))
-  lab.keep({ stop: () => void server.close() })
-  const address = server.address()
-  return `http://127.0.0.1:${typeof address === "object" ? address?.port : ""}`
-}
