@@ -167,7 +167,7 @@ export function explainAws(cause: unknown): AwsFailure {
   const names = namesOf(cause)
   const { code, text, hint } =
     MEANINGS.find((row) => row.names.some((name) => names.includes(name))) ?? UNKNOWN
-  const said = cause instanceof Error ? firstSentence(cause.message) : ""
+  const said = cause instanceof Error ? withPlace(firstSentence(cause.message), cause) : ""
   return {
     code,
     text,
@@ -180,6 +180,14 @@ export function explainAws(cause: unknown): AwsFailure {
 // What follows is advice to programmers.
 function firstSentence(text: string): string {
   return text.replace(/(?:[.?!] |\n).*$/s, "")
+}
+
+// The runtime keeps the URL in its errors, and seldom in their words. Of it nothing but scheme, host and port.
+function withPlace(said: string, cause: Error): string {
+  const { path } = cause as Error & { readonly path?: unknown }
+  if (typeof path !== "string" || !URL.canParse(path)) return said
+  const { origin, hostname } = new URL(path)
+  return origin === "null" || said.includes(hostname) ? said : `${said}, asking ${origin}`
 }
 
 /** Names and codes of an error and of its causes. */

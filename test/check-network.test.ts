@@ -17,7 +17,7 @@ const endpoints: readonly Fault[] = [
     name: "an endpoint where nobody listens",
     level: "error",
     code: "unreachable",
-    says: "AWS cannot be reached",
+    says: "AWS cannot be reached (ECONNREFUSED: Unable to connect, asking http://127.0.0.1:9)",
     fix: "AWS_ENDPOINT_URL where one is set",
     fault: () => ({ env: { AWS_ENDPOINT_URL: "http://127.0.0.1:9" } }),
   },
