@@ -79,6 +79,8 @@ export default defineSink({
   create(options, deps) {
     const environment = parseEnvironment(options, deps.env)
     const place = environment ?? parsePlace(options)
+    // The workers of MWAA are AWS's own machines.
+    const nearby = environment ? { env: {}, home: undefined } : deps
     const rules = environment ? [connIdProblem, mwaaConnIdProblem] : [connIdProblem]
     const visit = <T>(signal: AbortSignal, work: (client: Client) => Promise<T>) =>
       visitPlace(place, deps, signal, work)
@@ -102,7 +104,7 @@ export default defineSink({
         }),
       check: async (targets, signal): Promise<readonly Finding[]> => {
         try {
-          return await visit(signal, (client) => checkDelivery(client, targets, place, options))
+          return await visit(signal, (client) => checkDelivery(client, targets, place, options, nearby))
         } catch (error) {
           if (!(error instanceof DeliveryError)) throw error
           return [errorFinding(place.root, error)]

@@ -157,6 +157,19 @@ describeWithService("pgbouncer", "PgBouncer", () =>
 
 describe("airflow.cfg", () => proveTraps(() => company, "sqlite", files))
 
+describe("the worker's docker config", () =>
+  proveTraps(() => company, "sqlite", [
+    {
+      name: "a helper that docker asks before it takes the connection's login",
+      level: "warning",
+      code: "worker-helper",
+      says: "credsStore is asked first where a worker has this file",
+      fix: "remove credsStore from the file on the workers",
+      make: (_, { write }) => write(".docker/config.json", '{"credsStore": "desktop"}'),
+      mend: async (_, __, { write }) => void (await write(".docker/config.json", "{}")),
+    },
+  ]))
+
 onEachServer((place) => {
   describe("the URL", () => proveTraps(() => company, place, tls(place === "postgres")))
   if (place === "postgres") return

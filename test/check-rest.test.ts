@@ -141,6 +141,21 @@ const faults: readonly Fault[] = [
     mend: refreshed,
   },
   {
+    name: "a helper that docker asks before it takes the connection's login",
+    level: "warning",
+    code: "worker-helper",
+    says: `credHelpers["${HOST}"] is asked first where a worker has this file`,
+    fix: "from the file on the workers",
+    fault: async ({ write }) => {
+      await write(".docker/config.json", `{"credHelpers": {"${HOST}": "ecr-login"}}`)
+      return at(airflow.url)
+    },
+    mend: async ({ write }) => {
+      await write(".docker/config.json", "{}")
+      return at(airflow.url)
+    },
+  },
+  {
     name: '"reauth": false',
     level: "warning",
     code: "reauth-off",

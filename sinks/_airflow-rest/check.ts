@@ -1,7 +1,8 @@
 // Would a delivery be let in? Reads each connection and asks for permission to write on ids that cannot be, so that
 // nothing changes, and says what to mend.
-import { errorFinding, type Finding, type Target } from "../../src/sink.ts"
+import { errorFinding, type Finding, type SinkDeps, type Target } from "../../src/sink.ts"
 import { loginTraps } from "../_airflow/login-traps.ts"
+import { findWorkerHelpers } from "../_airflow/worker-config.ts"
 import type { Client } from "./client.ts"
 import { lookUp } from "./connections.ts"
 import { type Policy, refusalOf } from "./delivery.ts"
@@ -13,6 +14,7 @@ export async function checkDelivery(
   targets: readonly Target[],
   place: { readonly root: string },
   policy: Policy,
+  deps: Pick<SinkDeps, "env" | "home">,
 ): Promise<readonly Finding[]> {
   const found = await lookUp(
     client,
@@ -29,9 +31,13 @@ export async function checkDelivery(
     const one = found.get(slot)
     return one && "connId" in one ? loginTraps(name, registry, [one], [one.extra]) : []
   })
+  const helpers = await findWorkerHelpers(
+    targets.map(({ registry }) => registry),
+    deps,
+  )
   const count = `${targets.length} ${targets.length === 1 ? "connection" : "connections"}`
   const message = `Airflow ${client.version} lets us in: ${count} can be written`
-  return [{ level: "ok", subject: place.root, message }, ...traps, ...open]
+  return [{ level: "ok", subject: place.root, message }, ...traps, ...open, ...helpers]
 }
 
 // Permission is asked for before the connection is looked for (both APIs) and before the body is read (v2).

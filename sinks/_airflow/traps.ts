@@ -13,6 +13,7 @@ import type { Place } from "./place.ts"
 import type { Claim } from "./rows.ts"
 import type { Session } from "./session.ts"
 import { isLocal } from "./tls.ts"
+import { findWorkerHelpers } from "./worker-config.ts"
 
 type NamedSlot = Slot & { readonly name: string }
 
@@ -41,6 +42,10 @@ export async function findTraps(
     ...(await secretsBackend(where.name, deps)),
     ...unverified(where.name, where.place),
     ...(await noExecution(session, deps)),
+    ...(await findWorkerHelpers(
+      slots.map(({ registry }) => registry),
+      deps,
+    )),
   ]
 }
 
