@@ -100,7 +100,7 @@ async function lockElsewhere(file: string, { write }: Site): Promise<void> {
   const program = `const db = new (require("bun:sqlite").Database)(${JSON.stringify(file)})
     db.run("BEGIN IMMEDIATE")
     console.log("locked")
-    while (require("node:fs").existsSync(${JSON.stringify(busy)})) Bun.sleepSync(10)
+    for (let i = 0; i < 3000 && require("node:fs").existsSync(${JSON.stringify(busy)}); i++) Bun.sleepSync(10)
     db.run("ROLLBACK")`
   const child = Bun.spawn([process.execPath, "-e", program], { stdout: "pipe" })
   await child.stdout.getReader().read()
