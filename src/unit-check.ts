@@ -36,7 +36,7 @@ export async function checkAsUnit(unit: UnitToCheck, ownUid: number | undefined)
 const SYSTEM_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 // All that the unit says of its process, but for how it is started and kept.
-const NOT_OF_THE_PROCESS = /^(Type|Exec\w+|Restart\w*|WatchdogSec|Environment)=/
+const NOT_OF_THE_PROCESS = /^(Type|Exec\w+|Restart\w*|WatchdogSec|SuccessExitStatus|Environment)=/
 
 function transientUnit({ service }: UnitToCheck, env: Environment): readonly string[] {
   const [, section = ""] = /^\[Service\]$(.*?)(?:^\[|$(?![\s\S]))/ms.exec(service) ?? []

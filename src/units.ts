@@ -107,6 +107,8 @@ function staying({ program }: UnitOptions): readonly string[] {
     "RestartSec=30",
     "# A wrong configuration does not get right by trying again.",
     "RestartPreventExitStatus=2",
+    "# A second SIGTERM ends it at once, and is no failure either.",
+    "SuccessExitStatus=143",
     "WatchdogSec=10min",
   ]
 }
