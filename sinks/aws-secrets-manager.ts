@@ -5,12 +5,12 @@ import { DeliveryError } from "../src/errors.ts"
 import { defineSink, errorFinding, flagOption, type Held, listOption, textOption } from "../src/sink.ts"
 import { asDeliveryError, CallError } from "./_aws/call.ts"
 import { identityOf, identityOptions, placeName } from "./_aws/identity.ts"
-import { LOGIN_FORMATS, partOf, readLogin } from "./_aws/login-format.ts"
 import { slotNaming } from "./_aws/slot-name.ts"
 import { visitStore } from "./_aws/visit.ts"
 import { checkDelivery, deliverLogins } from "./_aws-secrets-manager/delivery.ts"
 import { contextOf } from "./_aws-secrets-manager/failure.ts"
 import { openStore, type Store } from "./_aws-secrets-manager/store.ts"
+import { LOGIN_FORMATS, partOf, readLogin } from "./_login-format.ts"
 
 const type = "aws-secrets-manager"
 

@@ -11,4 +11,5 @@ export const sinkKinds: SinkKinds = {
   exec: async () => (await import("./exec.ts")).default,
   file: async () => (await import("./file.ts")).default,
   module: async () => (await import("./module.ts")).default,
+  stdout: async () => (await import("./stdout.ts")).default,
 }

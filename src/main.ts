@@ -39,6 +39,7 @@ async function createWorld(): Promise<World> {
     clock: systemClock,
     random: Math.random,
     fetch,
+    writeOut,
     kinds: sinkKinds,
     loadAirflowConnection: async (...args) =>
       (await import("../sinks/_airflow/connection.ts")).loadAirflowConnection(...args),
@@ -58,6 +59,19 @@ async function createWorld(): Promise<World> {
 // the console writes at once.
 const print = (text: string) => console.log(text.replace(/\n$/, ""))
 const printError = (text: string) => console.error(text.replace(/\n$/, ""))
+
+// The console does not say when nobody reads. A pipe that is full for now is tried again.
+async function writeOut(text: string): Promise<void> {
+  const { writeSync } = await import("node:fs")
+  const bytes = new TextEncoder().encode(text)
+  for (let at = 0; at < bytes.length; )
+    try {
+      at += writeSync(1, bytes, at)
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code !== "EAGAIN") throw error
+      await systemClock.sleep(10)
+    }
+}
 
 async function isTerminal(): Promise<boolean> {
   const { fstatSync } = await import("node:fs")

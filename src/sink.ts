@@ -73,6 +73,8 @@ export type Sink = {
    * knows. Absent: none. Reads configuration at most.
    */
   folders?(signal: AbortSignal): Promise<readonly string[] | "anywhere">
+  /** Writes the logins to standard output, where nothing else may stand then: `refresh` alone can be used with it. */
+  readonly takesStdout?: true
 }
 
 /** What a sink may use of the world. */
@@ -85,6 +87,8 @@ export type SinkDeps = {
   readonly uid: number | undefined
   /** The runtime's own, which heeds the proxy variables; it trusts AWS_CA_BUNDLE only where `aws` is used. */
   readonly fetch: typeof fetch
+  /** Writes to standard output, for a sink with `takesStdout`. Rejects where not all of it could be written. */
+  readonly writeOut: (text: string) => Promise<void>
   readonly aws: AwsAccess
   /**
    * What `env:NAME`, `file:PATH` or `credential:NAME` refers to now; any other text is the secret itself. Rejects with

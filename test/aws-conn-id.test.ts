@@ -141,7 +141,7 @@ describe("where it asks", () => {
       calls: [],
       out: expect.stringContaining("AWS cannot be reached"),
     })
-  })
+  }, 20_000)
 
   test("over TLS by whom it trusts", async () => {
     const authority = createAuthority("a company's own authority")

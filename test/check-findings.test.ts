@@ -38,7 +38,7 @@ const NOT_IN_CHECK: Readonly<Record<string, string>> = {
     ...["packet-too-small", "rejected", "unexpected-answer", "invalid", "conflict", "too-long", "kms-key"],
     ...["allowed-pattern", "parameter-limit", "parameter-type", "version-limit", "secret-limit", "deleted"],
   ]),
-  ...only("of a delivery", ["duplicate-target", "no-account", "probe-refused"]),
+  ...only("of a delivery", ["duplicate-target", "no-account", "probe-refused", "stdout-closed"]),
   ...only("of --aws-conn-id, whose own tests have them", [
     ...["connection-ambiguous", "connection-invalid", "connection-missing"],
   ]),

@@ -51,6 +51,9 @@ async function worldWith(env: Readonly<Record<string, string>> = {}): Promise<Te
     loadAirflowConnection: () => Promise.reject(new Error("this test has no Airflow")),
     home,
     uid: process.getuid?.(),
+    writeOut: async (text) => {
+      out += text
+    },
     colour: false,
     print: (text) => {
       out += text

@@ -116,6 +116,7 @@ function createSink(url: string): Sink {
     clock: { ...systemClock, now: () => Date.now() + passedMs },
     home: undefined,
     uid: undefined,
+    writeOut: () => Promise.reject(new Error("a bench has no standard output")),
     fetch,
     aws: { clientConfig: () => Promise.reject(new Error("no AWS here")), explain: explainAws },
     secret: async (text) => new Secret(text),

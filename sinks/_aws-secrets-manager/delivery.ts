@@ -9,8 +9,8 @@ import {
   type Target,
 } from "../../src/sink.ts"
 import { asDeliveryError, CallError, isDenied, PARALLEL } from "../_aws/call.ts"
-import type { LoginFormat } from "../_aws/login-format.ts"
 import { blindSharingProblem, renew, wholeSlot } from "../_aws/renewal.ts"
+import type { LoginFormat } from "../_login-format.ts"
 import { inParallel } from "../_parallel.ts"
 import { type Context, contextOf } from "./failure.ts"
 import { type Look, type Making, type Store, TAG } from "./store.ts"

@@ -1,6 +1,6 @@
 // How much a parameter holds, found before AWS is asked. In bytes: what KMS encrypts at once sets the standard limit.
 import { DeliveryError } from "../../src/errors.ts"
-import { holdsSeveral, type LoginFormat } from "../_aws/login-format.ts"
+import { holdsSeveral, type LoginFormat } from "../_login-format.ts"
 
 /** The sizes of parameter that AWS has; Intelligent-Tiering chooses by the value. */
 export const TIERS = ["Standard", "Advanced", "Intelligent-Tiering"] as const

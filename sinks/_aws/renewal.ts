@@ -3,7 +3,7 @@
 import { outlives } from "../../src/credential.ts"
 import { DeliveryError } from "../../src/errors.ts"
 import type { Delivery, DeliveryResult, Target } from "../../src/sink.ts"
-import { formatLogin, type LoginFormat, partOf, readLogin } from "./login-format.ts"
+import { formatLogin, type LoginFormat, partOf, readLogin } from "../_login-format.ts"
 
 /** The text to be written, undefined where the slot is to stay as it is; and what becomes of each login, in order. */
 export type Renewal = { readonly value: string | undefined; readonly results: readonly DeliveryResult[] }

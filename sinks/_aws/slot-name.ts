@@ -3,7 +3,7 @@
 import { ConfigError } from "../../src/errors.ts"
 import { ownRegistry, type Registry } from "../../src/registry.ts"
 import { fillTemplate, templateProblem } from "../../src/sink.ts"
-import type { LoginFormat } from "./login-format.ts"
+import type { LoginFormat } from "../_login-format.ts"
 
 /** The options that name the slots, and what the service says about names. */
 export type Naming = {

@@ -3,18 +3,20 @@ import { checkSinks } from "../check.ts"
 import { withDeadline } from "../clock.ts"
 import { formatFindings, formatStatuses, statusesAsJson } from "../report.ts"
 import { type Session, styleOf } from "../session.ts"
+import { takesStdout } from "../stdout.ts"
 import { loadStatuses } from "./status.ts"
 
 /** Returns the exit code: 1 where a sink would refuse. */
 export async function dryRun(session: Session): Promise<number> {
-  const { config, world } = session
+  const { config, world, plan } = session
   const { statuses, findings } = await withDeadline(config.timeoutMs, world.clock, world.stop, (signal) =>
     inspect(session, signal),
   )
-  if (config.output === "json") world.print(statusesAsJson(statuses, findings))
+  const report = takesStdout(plan) ? world.printError : world.print
+  if (config.output === "json") report(statusesAsJson(statuses, findings))
   else {
-    world.print(formatStatuses(statuses, styleOf(world)))
-    world.print(
+    report(formatStatuses(statuses, styleOf(world)))
+    report(
       `\n${formatFindings(findings, styleOf(world))}dry run: no token was fetched and nothing was changed\n`,
     )
   }

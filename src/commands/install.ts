@@ -10,6 +10,7 @@ import { type InstalledFile, installFiles } from "../installed-file.ts"
 import { readSettings, readSwitch } from "../reading.ts"
 import { loadConfig, type World } from "../session.ts"
 import { type Given, settingsFromEnvironment } from "../settings.ts"
+import { refuseStdout, UNREAD_STDOUT } from "../stdout.ts"
 import { checkAsUnit } from "../unit-check.ts"
 import { carriedEnvironment, profileNotes } from "../unit-environment.ts"
 import { formatUnits, type UnitOptions } from "../units.ts"
@@ -41,6 +42,7 @@ export async function install(given: Given, [what]: readonly string[], world: Wo
   const { carried, withheld } = carriedEnvironment(world.env)
   const unitWorld = asTheUnitSees(world, user, carried)
   const config = await loadConfig(given, unitWorld)
+  refuseStdout(config.sinks, UNREAD_STDOUT)
   const configFile = await configFileOf(given, config, order, unitWorld)
   const environmentFile = `${folderOf(order).config}/environment`
   const credentials = credentialsOf(config)

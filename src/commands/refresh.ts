@@ -8,6 +8,7 @@ import { refreshUntil } from "../refresh.ts"
 import { describeError, exitCodeOfOutcomes, formatOutcomes, outcomesAsJson } from "../report.ts"
 import { openSession, type Session, styleOf, type World } from "../session.ts"
 import type { Given } from "../settings.ts"
+import { refuseSharedStdout, refuseStdout, takesStdout } from "../stdout.ts"
 import { createTokenStore } from "../tokens.ts"
 import { dryRun } from "./dry-run.ts"
 import { skipFresh } from "./status.ts"
@@ -15,7 +16,10 @@ import { skipFresh } from "./status.ts"
 /** Returns the exit code. Throws a ConfigError. */
 export async function refresh(given: Given, world: World): Promise<number> {
   const session = await openSession(given, world)
-  const { config, log } = session
+  const { config, log, plan } = session
+  refuseSharedStdout(plan.sinks)
+  if (config.output === "json")
+    refuseStdout(plan.sinks, "standard output is for the login alone: leave --output json out")
   if (config.dryRun) return dryRun(session)
   const outcomes = await withDeadline(config.timeoutMs, world.clock, world.stop, (signal) =>
     refreshDue(session, signal),
@@ -23,7 +27,8 @@ export async function refresh(given: Given, world: World): Promise<number> {
   for (const { error } of outcomes)
     if (error !== undefined && describeError(error).code === "bug")
       log("error", String((error as Error).stack ?? error))
-  world.print(config.output === "json" ? outcomesAsJson(outcomes) : formatOutcomes(outcomes, styleOf(world)))
+  const report = takesStdout(plan) ? world.printError : world.print
+  report(config.output === "json" ? outcomesAsJson(outcomes) : formatOutcomes(outcomes, styleOf(world)))
   return exitCodeOfOutcomes(outcomes)
 }
 

@@ -14,6 +14,7 @@ import { openSession, type Session, type World } from "../session.ts"
 import type { Given } from "../settings.ts"
 import { formatSource } from "../source.ts"
 import { createStanding } from "../standing.ts"
+import { refuseStdout, UNREAD_STDOUT } from "../stdout.ts"
 import { createTokenStore, type TokenStore } from "../tokens.ts"
 import { dryRun } from "./dry-run.ts"
 import { skipFresh } from "./status.ts"
@@ -23,7 +24,7 @@ type Wishes = { reload(): void; refreshNow(): void }
 
 /** Runs until the world says stop; returns the exit code. Throws a ConfigError. */
 export async function run(given: Given, world: World): Promise<number> {
-  const first = await openSession(given, world)
+  const first = await openServiceSession(given, world)
   if (first.config.dryRun) return dryRun(first)
   const wishes: Wishes = { reload: () => undefined, refreshNow: () => undefined }
   world.onReload(() => wishes.reload())
@@ -46,6 +47,12 @@ export async function run(given: Given, world: World): Promise<number> {
   if (tooLong.signal.aborted) return 1
   first.log("info", "stopped")
   return 0
+}
+
+async function openServiceSession(given: Given, world: World): Promise<Session> {
+  const session = await openSession(given, world)
+  refuseStdout(session.plan.sinks, UNREAD_STDOUT)
+  return session
 }
 
 /** Keeps a session's targets fresh until `stop`; returns the session that is to follow it where there is a reload. */
@@ -73,7 +80,7 @@ async function keepFresh(
 // A configuration that cannot be taken is said, and the one that works stays.
 async function reread(given: Given, { world, log }: Session): Promise<Session | undefined> {
   try {
-    const next = await openSession(given, world)
+    const next = await openServiceSession(given, world)
     log("info", "the configuration was read again")
     return next
   } catch (error) {

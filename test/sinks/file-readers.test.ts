@@ -5,7 +5,7 @@ import kind from "../../sinks/file.ts"
 import type { Registry } from "../../src/registry.ts"
 import { makeCredential } from "../support/credentials.ts"
 import { startDockerDaemon } from "../support/docker-daemon.ts"
-import { newFile, removeFiles, testUnless } from "../support/files.ts"
+import { lackOf, newFile, removeFiles, testUnless } from "../support/files.ts"
 import { calm, deliveriesOf, hours, makeSink, NOW, REGISTRY } from "../support/sinks.ts"
 
 afterEach(removeFiles)
@@ -18,8 +18,6 @@ async function writeLogin(registry: Registry, options: object = {}) {
   await sink.deliver(deliveriesOf(sink, [login]), calm())
   return { path, password: login.password.reveal() }
 }
-
-const lackOf = (program: string) => (Bun.which(program) ? undefined : `${program} is not installed`)
 
 testUnless(lackOf("docker"), "docker logs in with the password alone", async () => {
   const { path, password } = await writeLogin(REGISTRY)

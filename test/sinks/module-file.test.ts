@@ -158,7 +158,7 @@ test("hands a module no way to AWS but the login", async () => {
     ),
   )
   const [finding] = (await sink.check?.([], calm())) ?? []
-  expect(finding?.message).toBe("clock env fetch home secret uid")
+  expect(finding?.message).toBe("clock env fetch home secret uid writeOut")
 })
 
 describe("takes for a fault of the module", () => {

@@ -14,6 +14,7 @@ const sink = kind.create(v.parse(kind.options, JSON.parse(options)), {
   clock: { now: refuse, uptime: refuse, sleep: refuse },
   home: undefined,
   uid: undefined,
+  writeOut: refuse,
   fetch: refuse as unknown as typeof fetch,
   aws: { clientConfig: refuse, explain: refuse },
   secret: refuse,

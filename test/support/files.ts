@@ -94,6 +94,10 @@ function canRun(command: readonly string[]): boolean {
   }
 }
 
+/** Why a test cannot have this program; undefined where it can. */
+export const lackOf = (program: string): string | undefined =>
+  Bun.which(program) ? undefined : `${program} is not installed`
+
 /** A test that is skipped, with the reason printed, where the machine lacks what it needs. */
 export function testUnless(lack: string | undefined, name: string, body: () => void | Promise<void>): void {
   if (lack !== undefined) console.info(`skipped: ${name}: ${lack}`)

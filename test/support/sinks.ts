@@ -31,6 +31,7 @@ export function testDeps(overrides: Partial<SinkDeps> = {}): SinkDeps {
     clock: { ...systemClock, now: () => NOW },
     home: undefined,
     uid: process.getuid?.(),
+    writeOut: () => Promise.reject(new Error("this test has no standard output")),
     fetch,
     aws: noAws,
     secret: async (reference) => new Secret(reference),

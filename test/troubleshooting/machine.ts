@@ -105,6 +105,15 @@ export const machineCases: readonly Case[] = [
       ),
   },
   {
+    text: "standard output: cannot be written",
+    fault: "a reader that has gone",
+    async make(lab) {
+      const person = await lab.person()
+      const intoNothing = `{ until [ -e gone ]; do sleep 0.05; done; "$0" "$@"; } | { exec <&-; touch gone; }`
+      return person.ecrelay(["refresh", "--sink", "stdout"], ["sh", "-c", intoNothing])
+    },
+  },
+  {
     text: "there is no such program, or its first line",
     fault: "a command that is not there",
     async make(lab) {

@@ -1,0 +1,68 @@
+// A login alone on standard output, for the program behind the pipe. The report goes to standard error meanwhile, and
+// whoever starts us sees to it that nothing else writes there. Nothing can be read back.
+import * as v from "valibot"
+import { DeliveryError } from "../src/errors.ts"
+import { type Delivery, type DeliveryResult, defineSink, type SinkDeps } from "../src/sink.ts"
+import { formatLogin, LOGIN_FORMATS } from "./_login-format.ts"
+
+const TYPE = "stdout"
+
+const options = v.strictObject({
+  format: v.optional(
+    v.pipe(
+      v.picklist(LOGIN_FORMATS),
+      v.description(
+        "password (the default; for `docker login --password-stdin`), json (one line for each registry), docker-config (a config.json), airflow or airflow-uri (Airflow's connection): one registry, but for json",
+      ),
+    ),
+    "password",
+  ),
+})
+
+export default defineSink({
+  type: TYPE,
+  summary: "the login alone on standard output, the report on standard error; with `refresh` only",
+  permissions: ["none; whoever reads the output holds the login"],
+  options,
+  create: ({ format }, deps) => ({
+    type: TYPE,
+    takesStdout: true,
+    // All but lines of JSON is one text, which a second registry would spoil: one name, so that the plan refuses it.
+    targets: (registry) => [
+      format === "json"
+        ? { registry, slot: registry.host, name: `standard output ${registry.host}` }
+        : { registry, slot: "standard output", name: "standard output" },
+    ],
+    async deliver(deliveries, signal) {
+      const results: DeliveryResult[] = []
+      for (const delivery of deliveries) {
+        signal.throwIfAborted()
+        results.push(await write(delivery, `${formatLogin(format, delivery.credential)}\n`, deps))
+      }
+      return results
+    },
+  }),
+})
+
+async function write(
+  { target, credential }: Delivery,
+  text: string,
+  { writeOut }: SinkDeps,
+): Promise<DeliveryResult> {
+  try {
+    await writeOut(text)
+    return { outcome: "delivered", expiresAt: credential.expiresAt }
+  } catch (cause) {
+    const code = (cause as NodeJS.ErrnoException).code
+    const error = new DeliveryError(`${target.name}: cannot be written${code ? ` [${code}]` : ""}`, {
+      sink: TYPE,
+      target: target.name,
+      code: "stdout-closed",
+      hint: "the program behind the pipe ended before it read the login: its own messages tell why",
+      // A second attempt could not tell how much of the first was read.
+      retryable: false,
+      cause,
+    })
+    return { outcome: "failed", error }
+  }
+}
