@@ -95,7 +95,13 @@ export function duplicateTargets(
           duplicates.push({
             name,
             origin: sink.origin,
-            message: duplicateMessage(name, owner.planned, planned, owner.host === registry.host),
+            message: duplicateMessage(
+              name,
+              owner.planned,
+              planned,
+              owner.host === registry.host,
+              wayOut(sink),
+            ),
           })
       }
   return duplicates
@@ -116,13 +122,20 @@ function duplicateMessage(
   first: PlannedRegistry,
   second: PlannedRegistry,
   sameRegistry: boolean,
+  way: string,
 ): string {
   const [one, other] = [formatRegistry(first), formatRegistry(second)]
   if (one === other)
     return `${name} would be written twice for ${one}; name each registry and each target once`
   return sameRegistry
     ? `${name} would be written twice: ${one} and ${other} are the same registry; name it once`
-    : `${name} would be written for ${one} and for ${other}; put {account} or {region} into the target's name, or name each sink's registries`
+    : `${name} would be written for ${one} and for ${other}; ${way}`
+}
+
+function wayOut({ sink }: PlannedSink): string {
+  return sink.takesStdout
+    ? "name one registry, or a format that holds several"
+    : "put {account} or {region} into the target's name, or name each sink's registries"
 }
 
 // Own accounts are not known yet. One stand-in for each identity shows the clashes that are certain already.

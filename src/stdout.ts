@@ -16,7 +16,7 @@ export const UNREAD_STDOUT =
 
 /** Throws a ConfigError where a sink writes to standard output; `why` says what it cannot go with. */
 export function refuseStdout(sinks: readonly Configured[], why: string): void {
-  const [found] = sinks.filter(({ sink }) => sink.takesStdout)
+  const found = sinks.find(({ sink }) => sink.takesStdout)
   if (found) throw new ConfigError([{ path: found.origin, message: why }])
 }
 

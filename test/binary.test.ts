@@ -1,19 +1,13 @@
 // The compiled binary, driven as a person drives it: what it prints, how it ends, what it leaves as it was.
 
 import { Database } from "bun:sqlite"
-import { afterAll, beforeAll, describe, expect, test } from "bun:test"
+import { describe, expect, test } from "bun:test"
 import { chmod, copyFile, mkdir, readdir, readFile, stat, writeFile } from "node:fs/promises"
 import { join } from "node:path"
-import { type StandIn, startAws } from "../scripts/aws.ts"
 import { connectionTable } from "./support/airflow-tables.ts"
-import { binary, ecrelay, standInEnvironment, temporaryFolder } from "./support/binary.ts"
+import { awsForAll, binary, ecrelay, standInEnvironment, temporaryFolder } from "./support/binary.ts"
 
-let aws: StandIn
-beforeAll(async () => {
-  aws = startAws()
-  await binary()
-}, 60_000)
-afterAll(() => aws.stop())
+const aws = awsForAll()
 
 const HOST = "012345678901.dkr.ecr.eu-west-1.amazonaws.com"
 const KEY = Buffer.alloc(32, 7).toString("base64url").concat("=")

@@ -1,18 +1,12 @@
 // `ecrelay install systemd` as a person types it: what it writes, what it says of what the unit will not see, and that
 // nothing of somebody else's is written over. Units of one's own, so that the machine's stay as they are.
-import { afterAll, beforeAll, expect, test } from "bun:test"
+import { expect, test } from "bun:test"
 import { mkdir, readdir, readFile, writeFile } from "node:fs/promises"
 import { join } from "node:path"
-import { type StandIn, startAws } from "../scripts/aws.ts"
 import { carriedEnvironment, profileNotes } from "../src/unit-environment.ts"
-import { binary, ecrelay, OFFLINE, standInEnvironment, temporaryFolder } from "./support/binary.ts"
+import { awsForAll, binary, ecrelay, OFFLINE, standInEnvironment, temporaryFolder } from "./support/binary.ts"
 
-let aws: StandIn
-beforeAll(async () => {
-  aws = startAws()
-  await binary()
-}, 60_000)
-afterAll(() => aws.stop())
+const aws = awsForAll()
 
 const OWN = ["install", "systemd", "--user"]
 const WHAT = ["--sink", "docker-config", "--region", "eu-west-1"]

@@ -1,14 +1,14 @@
 // The README's migration page: its line takes over what airflow-ecr-plugin left, with the operator's own parameters.
 import { Database } from "bun:sqlite"
-import { afterAll, beforeAll, expect, test } from "bun:test"
+import { expect, test } from "bun:test"
 import { mkdir, readFile, writeFile } from "node:fs/promises"
 import { join } from "node:path"
-import { DEMO_IDENTITY, type StandIn, startAws } from "../scripts/aws.ts"
+import { DEMO_IDENTITY } from "../scripts/aws.ts"
 import { decrypt, encrypt, parseFernetKeys } from "../sinks/_airflow/fernet.ts"
 import { expiryOf } from "../src/credential.ts"
 import { fernetKey } from "./support/airflow-rows.ts"
 import { connectionTable } from "./support/airflow-tables.ts"
-import { binary, ecrelay, standInEnvironment, temporaryFolder } from "./support/binary.ts"
+import { awsForAll, ecrelay, standInEnvironment, temporaryFolder } from "./support/binary.ts"
 import { makeCredential } from "./support/credentials.ts"
 import { hours, NOW, REGISTRY } from "./support/sinks.ts"
 
@@ -23,12 +23,7 @@ const keys = parseFernetKeys(fernetKey)
 if (!keys) throw new Error("the test's own key is none")
 const HOST = `${DEMO_IDENTITY.account}.dkr.ecr.${parameter("ecr_region")}.amazonaws.com`
 
-let aws: StandIn
-beforeAll(async () => {
-  aws = startAws()
-  await binary()
-}, 60_000)
-afterAll(() => aws.stop())
+const aws = awsForAll()
 
 /** An Airflow 1.10 whose connections are as the plugin and its own command line left them. */
 async function oldAirflow(rows: number): Promise<{ home: string; database: string }> {

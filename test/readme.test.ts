@@ -2,16 +2,16 @@
 // there. That the program says what the troubleshooting table explains has a test of its own.
 
 import { Database } from "bun:sqlite"
-import { afterAll, beforeAll, describe, expect, test } from "bun:test"
+import { describe, expect, test } from "bun:test"
 import { mkdir, readFile, writeFile } from "node:fs/promises"
 import { join } from "node:path"
-import { DEMO_IDENTITY, type StandIn, startAws } from "../scripts/aws.ts"
+import { DEMO_IDENTITY } from "../scripts/aws.ts"
 import { sinkKinds } from "../sinks/index.ts"
 import { describe as describeSink } from "../src/commands/sinks.ts"
 import { flagOf, SETTINGS } from "../src/settings.ts"
 import { formatUnits, type UnitOptions } from "../src/units.ts"
 import { connectionTable } from "./support/airflow-tables.ts"
-import { binary, ecrelay, OFFLINE, standInEnvironment, temporaryFolder } from "./support/binary.ts"
+import { awsForAll, binary, ecrelay, OFFLINE, standInEnvironment, temporaryFolder } from "./support/binary.ts"
 
 const ROOT = join(import.meta.dir, "..")
 const readme = await readFile(join(ROOT, "README.md"), "utf8")
@@ -29,12 +29,7 @@ const commands = blocks
       .split("\n"),
   )
 
-let aws: StandIn
-beforeAll(async () => {
-  aws = startAws()
-  await binary()
-}, 60_000)
-afterAll(() => aws.stop())
+const aws = awsForAll()
 
 /** A machine as the README speaks of: Airflow on SQLite, AWS within reach. */
 async function machine(): Promise<Record<string, string>> {

@@ -1,10 +1,9 @@
 // What systemd is told: by the rules of the service with a fake clock, and by the binary's `run` over a real socket.
-import { afterAll, beforeAll, describe, expect, test } from "bun:test"
+import { describe, expect, test } from "bun:test"
 import { readFile, rm, writeFile } from "node:fs/promises"
 import { join } from "node:path"
-import { type StandIn, startAws } from "../scripts/aws.ts"
 import { createService, LONGEST_START_MS } from "../src/service.ts"
-import { binary, standInEnvironment, temporaryFolder } from "./support/binary.ts"
+import { awsForAll, binary, standInEnvironment, temporaryFolder } from "./support/binary.ts"
 import { fakeClock } from "./support/clock.ts"
 import { MINUTE, SECOND, START } from "./support/fakes.ts"
 import { openNotifySocket } from "./support/notify-socket.ts"
@@ -86,12 +85,7 @@ describe("the service", () => {
 })
 
 describe("`ecrelay run` as a service", () => {
-  let aws: StandIn
-  beforeAll(async () => {
-    aws = startAws()
-    await binary()
-  }, 60_000)
-  afterAll(() => aws.stop())
+  const aws = awsForAll()
 
   const tokenCalls = () => aws.calls.filter(({ operation }) => operation === "GetAuthorizationToken").length
 
@@ -176,6 +170,21 @@ describe("`ecrelay run` as a service", () => {
     const log = await service.log
     expect(log).toMatch(
       /error .*sink\[0\], pth: unknown option.*\n.*warn {2}the configuration stays as it was/,
+    )
+  }, 30_000)
+
+  test("keeps what it has where the changed configuration would write logins into the journal", async () => {
+    await using service = await started()
+    await service.socket.until(/STATUS=1 target fresh/)
+    await writeFile(service.file, `[[registry]]\nhost = "${HOST}"\n[[sink]]\ntype = "stdout"\n`)
+    service.child.kill("SIGHUP")
+    await service.socket.until(/^RELOADING=1/)
+    const readies = () => service.socket.messages().filter((message) => message === "READY=1").length
+    while (readies() < 2) await Bun.sleep(10)
+    service.child.kill("SIGTERM")
+    expect(await service.child.exited).toBe(0)
+    expect(await service.log).toMatch(
+      /error .*a service has nobody who reads its standard output.*\n.*warn {2}the configuration stays as it was/,
     )
   }, 30_000)
 

@@ -1,17 +1,11 @@
 // `ecrelay wait`: the binary, with logins that come while it waits, that never come, and that nothing tells of.
-import { afterAll, beforeAll, expect, test } from "bun:test"
-import { type StandIn, startAws } from "../scripts/aws.ts"
-import { binary, ecrelay, standInEnvironment, temporaryFolder } from "./support/binary.ts"
+import { expect, test } from "bun:test"
+import { awsForAll, binary, ecrelay, standInEnvironment, temporaryFolder } from "./support/binary.ts"
 
 const HOST = "012345678901.dkr.ecr.eu-west-1.amazonaws.com"
 const WHAT = ["--sink", "docker-config", "--registry", HOST]
 
-let aws: StandIn
-beforeAll(async () => {
-  aws = startAws()
-  await binary()
-}, 60_000)
-afterAll(() => aws.stop())
+const aws = awsForAll()
 
 const person = async () => ({ HOME: await temporaryFolder(), ...standInEnvironment(aws.url) })
 

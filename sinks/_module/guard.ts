@@ -54,6 +54,7 @@ export function guardSink(sink: Sink, path: string): Sink {
         return listOf<Finding>(FINDING, answer, undefined, "check", about(targets))
       },
     }),
+    ...(sink.takesStdout && { takesStdout: true }),
     ...(folders && { folders: (signal: AbortSignal) => folders.call(sink, signal) }),
   }
 }

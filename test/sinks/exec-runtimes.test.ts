@@ -1,21 +1,15 @@
 // The sink `exec` in the program: the same under the binary, Bun and Deno, whose ways to start and end a process differ.
-import { afterAll, beforeAll, describe, expect, test } from "bun:test"
+import { describe, expect, test } from "bun:test"
 import { existsSync } from "node:fs"
 import { mkdir, readFile, writeFile } from "node:fs/promises"
 import { join } from "node:path"
-import { type StandIn, startAws } from "../../scripts/aws.ts"
-import { binary, standInEnvironment, temporaryFolder } from "../support/binary.ts"
+import { awsForAll, standInEnvironment, temporaryFolder } from "../support/binary.ts"
 import { RUNTIMES, runUnder } from "../support/runtimes.ts"
 
 const COMMAND = `${process.execPath} ${Bun.fileURLToPath(import.meta.resolve("../support/exec-command.ts"))}`
 const HOST = "012345678901.dkr.ecr.eu-west-1.amazonaws.com"
 
-let aws: StandIn
-beforeAll(async () => {
-  aws = startAws()
-  await binary()
-}, 60_000)
-afterAll(() => aws.stop())
+const aws = awsForAll()
 
 describe.each([...RUNTIMES])("under %s", (_, command) => {
   const run = (argv: readonly string[]) => runUnder(command, argv, standInEnvironment(aws.url))

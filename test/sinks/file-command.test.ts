@@ -1,21 +1,15 @@
 // The sink `file` in the program, under the binary, Bun and Deno: what a person sees, and what other programs then read.
-import { afterAll, beforeAll, describe, expect, test } from "bun:test"
+import { describe, expect, test } from "bun:test"
 import { chmod, chown, mkdir, readdir, readFile, stat, writeFile } from "node:fs/promises"
 import { join } from "node:path"
-import { type StandIn, startAws } from "../../scripts/aws.ts"
-import { binary, standInEnvironment, temporaryFolder } from "../support/binary.ts"
+import { awsForAll, binary, standInEnvironment, temporaryFolder } from "../support/binary.ts"
 import { LACKS, POWERLESS, testUnless } from "../support/files.ts"
 import { RUNTIMES, runUnder } from "../support/runtimes.ts"
 
 const HOST = "012345678901.dkr.ecr.eu-west-1.amazonaws.com"
 const UNTIL = "until .* UTC \\(11h 59m\\)\\n$"
 
-let aws: StandIn
-beforeAll(async () => {
-  aws = startAws()
-  await binary()
-}, 60_000)
-afterAll(() => aws.stop())
+const aws = awsForAll()
 
 const modeOf = async (path: string) => ((await stat(path)).mode & 0o7777).toString(8)
 

@@ -1,8 +1,9 @@
 // The compiled binary as a user drives it: built once for all tests, run in an environment that holds nothing of ours.
+import { afterAll, beforeAll } from "bun:test"
 import { chmod, mkdtemp, realpath } from "node:fs/promises"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
-import { DEMO_IDENTITY } from "../../scripts/aws.ts"
+import { DEMO_IDENTITY, type StandIn, startAws } from "../../scripts/aws.ts"
 import { build } from "../../scripts/build.ts"
 
 export type Transcript = { readonly out: string; readonly error: string; readonly code: number }
@@ -21,6 +22,16 @@ export function binary(): Promise<string> {
 /** A new empty folder. */
 export async function temporaryFolder(): Promise<string> {
   return realpath(await mkdtemp(join(tmpdir(), "ecrelay-test-")))
+}
+
+/** The stand-in for AWS, and the binary built, for all tests of the file or group that calls it. */
+export function awsForAll(): StandIn {
+  const aws = startAws()
+  beforeAll(async () => {
+    await binary()
+  }, 60_000)
+  afterAll(() => aws.stop())
+  return aws
 }
 
 /** The variables that make the stand-in answer. */
