@@ -4,7 +4,7 @@ import { afterAll, expect, test } from "bun:test"
 import { randomBytes } from "node:crypto"
 import kind from "../../sinks/aws-secrets-manager.ts"
 import { openSecretsManager, secretsSink } from "../support/aws-secrets.ts"
-import { deliverTo } from "../support/aws-ssm.ts"
+import { accessTo, deliverTo } from "../support/aws-ssm.ts"
 import { makeCredential } from "../support/credentials.ts"
 import { startSecretsManager } from "../support/secrets-server.ts"
 import { describeWithService } from "../support/services.ts"
@@ -113,6 +113,19 @@ test("one that appears between look and write is not overwritten", async () => {
     error: { code: "not-ours" },
   })
   expect(server.secrets.get(name)?.value).toBe("theirs")
+})
+
+test("one that we made, though AWS's answer got lost, is delivered", async () => {
+  const name = "airflow/connections/ecr_lost"
+  const aws = accessTo(server.url, fetch, { AWS_MAX_ATTEMPTS: "2" })
+  const sink = secretsSink(server.url, { conn_id: "ecr_lost" }, { aws })
+  server.beforeCreate = (_, value) => {
+    server.secrets.set(name, { value, keyId: undefined, tags: [], versions: 1 })
+    server.beforeCreate = () => undefined
+    throw "InternalServiceError"
+  }
+  expect(await deliverTo(sink, credential())).toMatchObject({ outcome: "delivered" })
+  expect(server.secrets.get(name)?.versions).toBe(1)
 })
 
 test("a connection id is taken as it is, also one that ends as an ARN does", () => {

@@ -81,6 +81,19 @@ describe("a parameter that ecrelay did not make", () => {
     expect(await deliver()).toMatchObject({ outcome: "failed", error: { code: "not-ours" } })
     expect(server.parameters.get(CONN)?.value).toBe("quicker")
   })
+
+  test("that we made, though AWS's answer got lost, is delivered", async () => {
+    server.beforeCreate = (name, value) => {
+      server.seed(name, { value })
+      server.beforeCreate = () => undefined
+      throw { type: "InternalServerError", status: 500 }
+    }
+    const aws = accessTo(server.url, fetch, { AWS_MAX_ATTEMPTS: "2" })
+    expect(await deliverTo(ssmSink(server.url, { conn_id: "ecr" }, { aws }), fresh())).toMatchObject({
+      outcome: "delivered",
+    })
+    expect(server.parameters.get(CONN)?.version).toBe(1)
+  })
 })
 
 describe("with adopt=true and ssm:PutParameter alone", () => {

@@ -88,8 +88,10 @@ export async function openSecretsManager(format: string, url?: string): Promise<
     ? { name: `${prefix}/ours/{conn_id}`, conn_id: "{account}/{region}" }
     : { name: `${prefix}/ours/{account}/{region}` }
   const options = { ...naming, format, region: "eu-central-1" }
+  // As for any user: somebody else's server may drop a connection.
+  const attempts = url === undefined ? {} : { AWS_MAX_ATTEMPTS: "3" }
   return {
-    setup: { options, deps: { aws: accessTo(endpoint, breakable) } },
+    setup: { options, deps: { aws: accessTo(endpoint, breakable, attempts) } },
     stored: async ({ slot, registry }) => {
       const found = await textIn(slot).catch(() => undefined)
       return found === undefined || found === "theirs" ? undefined : readers[format]?.(found, registry.host)

@@ -118,8 +118,10 @@ export async function openParameterStore(format: string, url?: string): Promise<
     : { name: `${path}/ours/{account}/{region}` }
   // One of the awkward passwords is too long for a standard parameter.
   const options = { ...naming, format, region: "eu-central-1", tier: "Intelligent-Tiering" }
+  // As for any user: somebody else's server may drop a connection.
+  const attempts = url === undefined ? {} : { AWS_MAX_ATTEMPTS: "3" }
   return {
-    setup: { options, deps: { aws: accessTo(endpoint, breakable) } },
+    setup: { options, deps: { aws: accessTo(endpoint, breakable, attempts) } },
     stored: async ({ slot, registry }) => {
       const found = own
         ? own.parameters.get(slot)?.value

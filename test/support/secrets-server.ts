@@ -18,7 +18,7 @@ export type SecretsServer = {
   /** Answers an action with an error, until the function that it returns is called. */
   refuse(action: string, type?: string): () => void
   /** Called before a secret is made: what others do in the meantime. */
-  beforeCreate: (name: string) => void
+  beforeCreate: (name: string, value: string) => void
   stop(): Promise<void>
 }
 
@@ -46,7 +46,7 @@ export function startSecretsManager(): SecretsServer {
     DescribeSecret: ({ SecretId }) => ({ Name: SecretId, Tags: known(SecretId).tags }),
     CreateSecret({ Name, SecretString, KmsKeyId, Tags = [] }) {
       if (Tags.length > 0 && refusals.has("TagResource")) throw refusals.get("TagResource")
-      server.beforeCreate(Name)
+      server.beforeCreate(Name, SecretString)
       if (secrets.has(Name)) throw "ResourceExistsException"
       secrets.set(Name, { value: SecretString, keyId: KmsKeyId, tags: Tags, versions: 1 })
       return { Name }

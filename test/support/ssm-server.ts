@@ -33,7 +33,7 @@ export type SsmServer = {
   /** Puts a parameter there that nobody tagged. */
   seed(name: string, parameter: Partial<Stored>): void
   /** Called before a parameter is made: what others do in the meantime. */
-  beforeCreate: (name: string) => void
+  beforeCreate: (name: string, value: string) => void
   stop(): Promise<void>
 }
 
@@ -87,7 +87,7 @@ export function startSsm({ writesPerSecond = Number.POSITIVE_INFINITY } = {}): S
       if (writes.filter((at) => at > now - 1000).length >= writesPerSecond)
         throw { type: "ThrottlingException" }
       writes.push(now)
-      if (!Overwrite) server.beforeCreate(name)
+      if (!Overwrite) server.beforeCreate(name, input.Value ?? "")
       const stored = written(input, parameters.get(name))
       parameters.set(name, stored)
       return { Version: stored.version, Tier: stored.tier }
