@@ -1,12 +1,12 @@
 // What all services of one run stand on: a temporary folder, the cache, the account they run as, certificates.
 // Whatever was started on it is stopped when it is closed, and by a watching shell if we die before that.
 import { type ChildProcess, execFileSync, spawn } from "node:child_process"
-import { chmod, chown, mkdir, mkdtemp, rm, writeFile } from "node:fs/promises"
+import { chmod, chown, mkdir, mkdtemp, readFile, rm, writeFile } from "node:fs/promises"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { isReachableByAll, openCache } from "./cache.ts"
 import { createAuthority } from "./certificate.ts"
-import type { Account } from "./command.ts"
+import { type Account, lastLines } from "./command.ts"
 
 /** Files for tests of TLS. The servers' certificate names `localhost` and `127.0.0.1`, and no other host. */
 export type TlsFiles = {
@@ -40,8 +40,11 @@ export type Ground = {
   readonly tls: TlsFiles
   /** Makes a folder below `folder` that belongs to the servers' account. */
   makeFolder(name: string): Promise<string>
-  /** Hands over a process, leader of its own process group, to be ended with `signal` at the latest on `close`. */
-  watch(server: ChildProcess, signal: NodeJS.Signals): void
+  /**
+   * Hands over a process, leader of its own process group, to be ended with `signal` at the latest on `close`. One that
+   * ends before that is told with the end of its log: the tests that fail then say no more than that nobody answers.
+   */
+  watch(server: ChildProcess, signal: NodeJS.Signals, log: string): void
   /** Stops all servers and removes the folder. */
   close(): Promise<void>
 }
@@ -60,6 +63,7 @@ export async function openGround(signal: AbortSignal, durable = false): Promise<
   await chmod(temporary, 0o1777)
   const watcher = startWatcher(folder)
   const servers: Watched[] = []
+  let closing = false
   return {
     signal,
     durable,
@@ -74,11 +78,19 @@ export async function openGround(signal: AbortSignal, durable = false): Promise<
       if (account) await chown(made, account.uid, account.gid)
       return made
     },
-    watch(child, stopSignal) {
+    watch(child, stopSignal, log) {
+      child.once("exit", async (code, endedBy) => {
+        if (closing || signal.aborted) return
+        const end = await readFile(log, "utf8").catch(String)
+        console.error(
+          `${child.spawnfile} ended with ${code ?? endedBy} while it was needed\n${lastLines(end)}`,
+        )
+      })
       servers.push({ child, signal: stopSignal })
       watcher.stdin?.write(`${child.pid}\n`)
     },
     async close() {
+      closing = true
       await Promise.all(servers.map(stop))
       watcher.kill("SIGKILL")
       await rm(folder, { recursive: true, force: true })

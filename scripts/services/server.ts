@@ -44,7 +44,7 @@ export async function startServer(ground: Ground, plan: ServerPlan): Promise<voi
   })
   const failed = new Promise<Error>((resolve) => child.once("error", resolve))
   if (child.pid === undefined) throw await failed
-  ground.watch(child, plan.stopSignal)
+  ground.watch(child, plan.stopSignal, logPath)
   await log.close()
   const { patienceMs = PATIENCE_MS } = plan
   const startedAt = performance.now()
