@@ -1,17 +1,10 @@
-// What becomes of each secret: left alone, made, given a new value, or refused because it is somebody else's. Every
-// secret is dealt with on its own; one that fails holds up no other.
+// What becomes of each secret: left alone, made, given a new value, or refused because it is somebody else's.
 import { DeliveryError } from "../../src/errors.ts"
-import {
-  type Delivery,
-  type DeliveryResult,
-  errorFinding,
-  type Finding,
-  type Target,
-} from "../../src/sink.ts"
-import { asDeliveryError, CallError, isDenied, PARALLEL } from "../_aws/call.ts"
+import type { Delivery, DeliveryResult, Finding, Target } from "../../src/sink.ts"
+import { checkBySlot, deliverBySlot } from "../_aws/by-slot.ts"
+import { CallError, isDenied, isNamed } from "../_aws/call.ts"
 import { blindSharingProblem, renew, wholeSlot } from "../_aws/renewal.ts"
 import type { LoginFormat } from "../_login-format.ts"
-import { inParallel } from "../_parallel.ts"
 import { type Context, contextOf } from "./failure.ts"
 import { type Look, type Making, type Store, TAG } from "./store.ts"
 
@@ -31,62 +24,28 @@ export type Policy = {
 const MAX_BYTES = 65_536
 
 /** Delivers into an open store; the results in order. Rejects only where the signal is aborted. */
-export async function deliverLogins(
+export function deliverLogins(
   deliveries: readonly Delivery[],
   store: Store,
   policy: Policy,
   context: Context,
   signal: AbortSignal,
 ): Promise<readonly DeliveryResult[]> {
-  const bySlot = Map.groupBy(deliveries, ({ target }) => target.slot)
-  const looks = await store.look([...bySlot.keys()])
-  const results = new Map<Delivery, DeliveryResult | undefined>()
-  await inParallel(PARALLEL, [...bySlot], async ([slot, together]) => {
-    try {
-      const done = await deliverTogether(together, looks.get(slot) ?? "missing", store, policy)
-      for (const [i, delivery] of together.entries()) results.set(delivery, done[i])
-    } catch (error) {
-      signal.throwIfAborted()
-      for (const delivery of together) {
-        const { target, credential } = delivery
-        results.set(delivery, {
-          outcome: "failed",
-          error: failureOf(error, target, context, credential),
-        })
-      }
-    }
-  })
-  return deliveries.map((delivery) => results.get(delivery) as DeliveryResult)
+  const deliver = (together: readonly Delivery[], look: Look) =>
+    deliverTogether(together, look, store, policy)
+  return deliverBySlot(deliveries, store, deliver, (target) => contextOf(target, context), signal)
 }
 
 /** Looks at every secret without changing one. Rejects only where the signal is aborted. */
-export async function checkDelivery(
+export function checkDelivery(
   targets: readonly Target[],
   store: Store,
   policy: Policy,
   context: Context,
   signal: AbortSignal,
 ): Promise<readonly Finding[]> {
-  const looks = await store.look(targets.map(({ slot }) => slot))
-  return inParallel(PARALLEL, targets, async (target): Promise<Finding> => {
-    try {
-      return await checkOne(target, looks.get(target.slot) ?? "missing", store, policy)
-    } catch (error) {
-      signal.throwIfAborted()
-      return errorFinding(target.name, failureOf(error, target, context))
-    }
-  })
-}
-
-function failureOf(
-  error: unknown,
-  { name }: Target,
-  context: Context,
-  credential?: Delivery["credential"],
-): DeliveryError {
-  if (error instanceof DeliveryError) return error
-  if (!(error instanceof CallError)) throw error
-  return asDeliveryError(error, { ...contextOf(name, context), ...(credential ? { credential } : {}) })
+  const check = (target: Target, look: Look) => checkOne(target, look, store, policy)
+  return checkBySlot(targets, store, check, (target) => contextOf(target, context), signal)
 }
 
 /** Delivers what goes into one secret, in one write. */
@@ -173,10 +132,6 @@ async function checkOne(target: Target, look: Look, store: Store, policy: Policy
   }
   if (!policy.adopt && !(await store.isOurs(target.slot))) throw notOurs(wholeSlot(target, policy.format))
   return { level: "ok", subject, message: "can be read, and is ours to write" }
-}
-
-function isNamed(error: unknown, name: string): error is CallError {
-  return error instanceof CallError && error.errorName === name
 }
 
 function notOurs(target: string): DeliveryError {

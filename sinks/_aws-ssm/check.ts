@@ -1,32 +1,24 @@
 // What `check` finds in Parameter Store: whether it answers, what may be read, what is ours, and what is nearly full.
 // That a write is allowed only a write can tell.
-import { DeliveryError } from "../../src/errors.ts"
-import { errorFinding, type Finding, type Target } from "../../src/sink.ts"
-import { asDeliveryError, CallError, isDenied, PARALLEL } from "../_aws/call.ts"
+import type { Finding, Target } from "../../src/sink.ts"
+import { checkBySlot } from "../_aws/by-slot.ts"
+import { CallError, isDenied } from "../_aws/call.ts"
 import { wholeSlot } from "../_aws/renewal.ts"
-import { inParallel } from "../_parallel.ts"
 import { notOurs, type Policy, plaintextWarning } from "./delivery.ts"
 import { type Context, contextOf } from "./failure.ts"
 import { grouped, sizeLimit } from "./size.ts"
 import type { Look, Parameter, Store } from "./store.ts"
 
 /** Looks at every parameter without changing one. Rejects only where the signal is aborted. */
-export async function checkDelivery(
+export function checkDelivery(
   targets: readonly Target[],
   store: Store,
   policy: Policy,
   context: Context,
   signal: AbortSignal,
 ): Promise<readonly Finding[]> {
-  const looks = await store.look(targets.map(({ slot }) => slot))
-  return inParallel(PARALLEL, targets, async (target): Promise<Finding> => {
-    try {
-      return await checkOne(target, looks.get(target.slot) ?? "missing", store, policy)
-    } catch (error) {
-      signal.throwIfAborted()
-      return errorFinding(target.name, asFailure(error, target, context))
-    }
-  })
+  const check = (target: Target, look: Look) => checkOne(target, look, store, policy)
+  return checkBySlot(targets, store, check, (target) => contextOf(target, context), signal)
 }
 
 async function checkOne(target: Target, look: Look, store: Store, policy: Policy): Promise<Finding> {
@@ -55,10 +47,4 @@ function fullness({ value }: Parameter, { name: subject }: Target, policy: Polic
   if (size <= limit * NEARLY_FULL) return undefined
   const message = `holds ${grouped(size)} of the ${grouped(limit)} characters that fit; a longer token would be refused`
   return { level: "warning", code: "nearly-full", subject, message, fix: wayOut }
-}
-
-function asFailure(error: unknown, { name }: Target, context: Context): DeliveryError {
-  if (error instanceof CallError) return asDeliveryError(error, contextOf(name, context))
-  if (error instanceof DeliveryError) return error
-  throw error
 }

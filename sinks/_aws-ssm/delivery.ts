@@ -1,10 +1,9 @@
-// What becomes of each parameter: left alone, made, given a new value, or refused because it is somebody else's. Every
-// parameter is dealt with on its own; one that fails holds up no other.
+// What becomes of each parameter: left alone, made, given a new value, or refused because it is somebody else's.
 import { DeliveryError } from "../../src/errors.ts"
 import type { Delivery, DeliveryResult } from "../../src/sink.ts"
-import { asDeliveryError, CallError, isDenied, PARALLEL } from "../_aws/call.ts"
+import { deliverBySlot } from "../_aws/by-slot.ts"
+import { CallError, isDenied, isNamed } from "../_aws/call.ts"
 import { blindSharingProblem, renew, wholeSlot } from "../_aws/renewal.ts"
-import { inParallel } from "../_parallel.ts"
 import { type Context, contextOf } from "./failure.ts"
 import { type Sizing, sizeProblem } from "./size.ts"
 import { type Look, type Parameter, type Store, TAG, type Writing } from "./store.ts"
@@ -19,33 +18,16 @@ export type Policy = Sizing & {
 }
 
 /** Delivers into an open store; the results in order. Rejects only where the signal is aborted. */
-export async function deliverLogins(
+export function deliverLogins(
   deliveries: readonly Delivery[],
   store: Store,
   policy: Policy,
   context: Context,
   signal: AbortSignal,
 ): Promise<readonly DeliveryResult[]> {
-  const bySlot = Map.groupBy(deliveries, ({ target }) => target.slot)
-  const looks = await store.look([...bySlot.keys()])
-  const results = new Map<Delivery, DeliveryResult | undefined>()
-  await inParallel(PARALLEL, [...bySlot], async ([slot, together]) => {
-    try {
-      const done = await deliverTogether(together, looks.get(slot) ?? "missing", store, policy)
-      for (const [i, delivery] of together.entries()) results.set(delivery, done[i])
-    } catch (error) {
-      signal.throwIfAborted()
-      for (const delivery of together)
-        results.set(delivery, { outcome: "failed", error: failureOf(error, delivery, context) })
-    }
-  })
-  return deliveries.map((delivery) => results.get(delivery) as DeliveryResult)
-}
-
-function failureOf(error: unknown, { target, credential }: Delivery, context: Context): DeliveryError {
-  if (error instanceof DeliveryError) return error
-  if (!(error instanceof CallError)) throw error
-  return asDeliveryError(error, { ...contextOf(target.name, context), credential })
+  const deliver = (together: readonly Delivery[], look: Look) =>
+    deliverTogether(together, look, store, policy)
+  return deliverBySlot(deliveries, store, deliver, (target) => contextOf(target, context), signal)
 }
 
 /** Delivers what goes into one parameter, in one write. */
@@ -122,10 +104,6 @@ async function replace(writing: Writing, store: Store): Promise<void> {
     // nor, for a value of this size, a standard one advanced.
     await store.overwrite({ ...writing, tier: "Intelligent-Tiering" })
   }
-}
-
-function isNamed(error: unknown, name: string): error is CallError {
-  return error instanceof CallError && error.errorName === name
 }
 
 /** Says what a parameter is that we did not make, by anything but its value. */

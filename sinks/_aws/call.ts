@@ -42,6 +42,11 @@ export function isDenied(error: unknown): error is CallError {
   return error instanceof CallError && /^AccessDenied(Exception)?$/.test(error.errorName)
 }
 
+/** Whether it is this error of AWS. */
+export function isNamed(error: unknown, name: string): error is CallError {
+  return error instanceof CallError && error.errorName === name
+}
+
 /** What a service's own errors mean, by their names; what is missing here AwsAccess explains. */
 export type Meanings = Readonly<
   Record<
