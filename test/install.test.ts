@@ -117,6 +117,19 @@ test("lets the unit write where a file database lies", async () => {
   expect((await install("--sink", sink, "--region", "eu-west-1", "--dry-run")).out).not.toContain("ReadWrite")
 })
 
+test("never lets the unit write everywhere for a folder that is not there yet", async () => {
+  const { env } = await person()
+  const what = ["install", "systemd", "--region", "eu-west-1", "--dry-run", "--sink"]
+  expect(await ecrelay([...what, "docker-config,path=/ecrelay-nowhere/of/ours/"], { env })).toEqual({
+    out: "",
+    error:
+      "ecrelay: --sink docker-config: /ecrelay-nowhere/of/ours is not there, and to make it the unit would have to be let write in /: make the folder first, or name another path\n",
+    code: 2,
+  })
+  const own = ["install", "systemd", "--user", ...what.slice(2), "docker-config,path=/ecrelay-nowhere/"]
+  expect((await ecrelay(own, { env })).code).toBe(0)
+})
+
 test("takes the names of credentials into the unit", async () => {
   const { install, env, home } = await person()
   const sink = "airflow-db,conn_id=ecr,url=credential:airflow-url"

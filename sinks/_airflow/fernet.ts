@@ -25,16 +25,16 @@ const HEAD_BYTES = 1 + 8 + BLOCK_BYTES
 
 /**
  * Keys of a comma list as in `[core] fernet_key`; undefined for the empty text, which is Airflow's way to say
- * "plaintext". `from` names where the list stands, for the AirflowError `fernet-key-invalid`.
+ * "plaintext". `from` names where the list stands, for the AirflowError `fernet-key-invalid`; without one it is said elsewhere.
  */
-export function parseFernetKeys(text: string, from = "fernet_key"): FernetKeys | undefined {
+export function parseFernetKeys(text: string, from?: string): FernetKeys | undefined {
   if (text === "") return undefined
   const parts = text.split(",")
   const [first, ...others] = parts.map((part, index) => {
     const key = parseKey(part)
     if (key) return key
     const which = parts.length === 1 ? "the key" : `key ${index + 1} of ${parts.length}`
-    throw new AirflowError(`${from}: ${which} is not 32 bytes in base64`, {
+    throw new AirflowError(`${from === undefined ? "" : `${from}: `}${which} is not 32 bytes in base64`, {
       code: "fernet-key-invalid",
       hint: "give the value of Airflow's own [core] fernet_key: 44 characters a key, several separated by commas",
     })

@@ -5,7 +5,7 @@ import { basename, dirname } from "node:path"
 import type { Environment } from "../aws.ts"
 import type { Config } from "../config.ts"
 import { loadConfigFile } from "../config-file.ts"
-import { ConfigError } from "../errors.ts"
+import { ConfigError, type ConfigIssue } from "../errors.ts"
 import { type InstalledFile, installFiles } from "../installed-file.ts"
 import { readSettings, readSwitch } from "../reading.ts"
 import { loadConfig, type World } from "../session.ts"
@@ -54,7 +54,7 @@ export async function install(given: Given, [what]: readonly string[], world: Wo
     environment: { HOME: user.home, ...carried },
     environmentFile,
     credentials,
-    writable: await writableOf(config, world.stop),
+    writable: await writableOf(config, manager, world.stop),
   })
   const files: readonly InstalledFile[] = [
     ...(configFile.text === undefined ? [] : [{ path: configFile.path, text: configFile.text }]),
@@ -169,14 +169,33 @@ function credentialsOf({ sinks, airflow }: Config): readonly string[] {
   return [...new Set(names.filter((name) => name !== undefined))]
 }
 
-async function writableOf({ sinks }: Config, signal: AbortSignal): Promise<UnitOptions["writable"]> {
-  // Where a sink cannot say, `check` tells why.
-  const folders = await Promise.all(
-    sinks.map(async ({ sink }) => (await sink.folders?.(signal).catch(() => [])) ?? []),
-  )
-  if (folders.includes("anywhere")) return "anywhere"
-  return [...new Set(await Promise.all(folders.flat().map(existing)))]
+async function writableOf(
+  { sinks }: Config,
+  { kind }: Order["manager"],
+  signal: AbortSignal,
+): Promise<UnitOptions["writable"]> {
+  const writable = new Set<string>()
+  const issues: ConfigIssue[] = []
+  let anywhere = false
+  for (const { sink, origin } of sinks) {
+    // Where a sink cannot say, `check` tells why.
+    const folders = (await sink.folders?.(signal).catch(() => [])) ?? []
+    if (folders === "anywhere") anywhere = true
+    else
+      for (const folder of folders) {
+        const there = await existing(folder)
+        if (there === "/" && folder !== "/") issues.push({ path: origin, message: nowhere(folder) })
+        writable.add(there)
+      }
+  }
+  if (anywhere) return "anywhere"
+  // A person's own units have no list of folders.
+  if (issues.length > 0 && kind === "system") throw new ConfigError(issues)
+  return [...writable]
 }
+
+const nowhere = (folder: string) =>
+  `${folder} is not there, and to make it the unit would have to be let write in /: make the folder first, or name another path`
 
 // A folder that is yet to be made needs one that it can be made in.
 async function existing(folder: string): Promise<string> {
