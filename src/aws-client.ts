@@ -68,7 +68,7 @@ async function loadSettings(
   const region = givenRegion ?? identity?.region ?? defaultRegion(env, profileKeys)
   if (!region) throw noRegion(principal)
   const { FetchHttpHandler } = await import("./ecr-client.ts")
-  const customFetch = codedFetch(trustingFetch(deps.fetch, env, profileKeys, identity))
+  const customFetch = codedFetch(await trustingFetch(deps.fetch, env, profileKeys, identity))
   return {
     env,
     region,

@@ -1,6 +1,5 @@
 // Settings of the AWS SDK, from the environment and the profile, read by us and handed to every client.
 // The SDK would read them itself, but ignores AWS_DEFAULT_REGION, AWS_CA_BUNDLE and, under Bun, the proxy variables.
-import { X509Certificate } from "node:crypto"
 import { existsSync, readFileSync } from "node:fs"
 import type { FetchHttpHandler } from "@smithy/fetch-http-handler"
 import type { AirflowIdentity } from "./airflow-identity.ts"
@@ -101,18 +100,18 @@ export function clientConfig(settings: AwsSettings, service: AwsService, endpoin
 /**
  * A `fetch` that trusts AWS_CA_BUNDLE (or the profile's `ca_bundle`) instead of the built-in roots where one is
  * named, and what an Airflow connection says before that. Proxy variables are honoured by the runtime's own fetch.
- * Throws what reading the bundle throws.
+ * Rejects with what reading the bundle throws.
  */
-export function trustingFetch(
+export async function trustingFetch(
   real: typeof fetch,
   env: Environment,
   profileKeys: ProfileKeys,
   identity?: Pick<AirflowIdentity, "verify" | "proxies">,
-): typeof fetch {
+): Promise<typeof fetch> {
   const bundle = identity?.verify ?? (env.AWS_CA_BUNDLE || profileKeys.ca_bundle || undefined)
   const proxies = identity?.proxies
   if (bundle === undefined && !proxies) return real
-  const tls = bundle === false ? { rejectUnauthorized: false } : bundle && { ca: loadBundle(bundle) }
+  const tls = bundle === false ? { rejectUnauthorized: false } : bundle && { ca: await loadBundle(bundle) }
   const withTrust = (input: Parameters<typeof fetch>[0], init?: RequestInit) => {
     const scheme = new URL(input instanceof Request ? input.url : input).protocol.slice(0, -1)
     // As botocore: whoever names proxies names all of them, and the environment's count no more.
@@ -125,10 +124,12 @@ export function trustingFetch(
 }
 
 // The runtime would say of such a file that the server cannot be reached.
-function loadBundle(path: string): string {
+async function loadBundle(path: string): Promise<string> {
   const text = readFileSync(path, "utf8")
   const [first] =
     /-----BEGIN (TRUSTED |X509 )?CERTIFICATE-----.*?-----END \1?CERTIFICATE-----/s.exec(text) ?? []
+  // Here, since it costs every start a tenth, and few need it.
+  const { X509Certificate } = await import("node:crypto")
   try {
     new X509Certificate(first ?? "")
     return text

@@ -30,8 +30,8 @@ export function createProbe({ env, fetch, clock }: ProbeDeps): Probe {
     const { password, registry } = credential
     const hosts = accepted.get(password) ?? new Set()
     if (hosts.has(registry.host)) return { answer: "accepted" }
-    const verdict = await withDeadline(PATIENCE_MS, clock, signal, (bounded) =>
-      ask(`https://${registry.host}/v2/`, credential, trustingFetch(fetch, env, {}), bounded),
+    const verdict = await withDeadline(PATIENCE_MS, clock, signal, async (bounded) =>
+      ask(`https://${registry.host}/v2/`, credential, await trustingFetch(fetch, env, {}), bounded),
     ).catch((error): Verdict => ({ answer: "none", why: error.code ?? error.name }))
     if (verdict.answer === "accepted") accepted.set(password, hosts.add(registry.host))
     return verdict

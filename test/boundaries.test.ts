@@ -2,7 +2,7 @@
 // world. A rule that is broken names the file and the line.
 import { expect, test } from "bun:test"
 import { readFile } from "node:fs/promises"
-import { join } from "node:path"
+import { dirname, join } from "node:path"
 import { sinkKinds } from "../sinks/index.ts"
 
 const ROOT = join(import.meta.dir, "..")
@@ -81,6 +81,29 @@ test("drivers and AWS's clients are loaded where they are used", () => {
   const heavy = /^import (?!type\b).*["'](postgres|mysql2|better-sqlite3|@aws-sdk|@smithy\/signature)/
   expect(breaches([...src, ...sinks], heavy, ["src/ecr-client.ts", "src/sts.ts"])).toEqual([])
 })
+
+test("a refresh of docker's config loads no part of node that costs a tenth of the run", () => {
+  const onTheWay = staticallyImported("src/main.ts", "src/commands/refresh.ts", "sinks/docker-config.ts")
+  expect(onTheWay.map(({ path }) => path)).toContain("src/aws-client.ts")
+  const costly = /^import (?!type\b).*["']node:(?!fs|path|process)/
+  expect(breaches(onTheWay, costly)).toEqual([])
+})
+
+/** The sources that are loaded with these files, whatever they do. */
+function staticallyImported(...paths: readonly string[]): readonly Source[] {
+  const found = new Map<string, Source>()
+  const follow = (path: string) => {
+    const source = [...src, ...sinks].find((one) => one.path === path)
+    if (!source || found.has(path)) return
+    found.set(path, source)
+    for (const [, name = ""] of source.code.matchAll(
+      /^(?:import|export) (?!type\b)[^;"']*?["'](\.[^"']+)["']/gm,
+    ))
+      follow(join(dirname(path), name))
+  }
+  for (const path of paths) follow(path)
+  return [...found.values()]
+}
 
 test("a secret is revealed only where it is written out, sent or compared", () => {
   // To write a login, to compare it or to tell its expiry; to connect, to decrypt, and to understand Airflow's settings.

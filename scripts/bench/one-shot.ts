@@ -35,13 +35,21 @@ export async function benchOneShot(): Promise<void> {
       env: { ...env, NODE_EXTRA_CA_CERTS: ca },
     }
     const helper = await buildHelper(folder)
-    if (helper) await printPair(ours, await helperSubject(helper, folder, ca, env), PAIRS)
-    else console.log("skipped: Amazon's credential helper: no Go here, or its module cannot be had")
+    if (helper) {
+      const peer = await helperSubject(helper, folder, ca, env)
+      await printPair(ours, peer, PAIRS)
+      // The same work on both sides: the helper prints the login, and replaces no file.
+      await printPair(
+        { ...ours, name: "ecrelay --sink stdout", argv: [binary, "--sink", "stdout"] },
+        peer,
+        PAIRS,
+      )
+    } else console.log("skipped: Amazon's credential helper: no Go here, or its module cannot be had")
     const empty = await buildEmpty(folder)
     await printPair(ours, empty, PAIRS)
     await printPair({ name: "ecrelay --help", argv: [binary, "--help"], env: {} }, empty, PAIRS)
     const tokens = aws.calls.length
-    const expected = (PAIRS + 1) * (helper ? 3 : 1)
+    const expected = (PAIRS + 1) * (helper ? 5 : 1)
     if (tokens < expected)
       throw new Error(`${tokens} calls arrived, ${expected} were due: the numbers are worthless`)
   } finally {
