@@ -82,7 +82,7 @@ export async function whyNotGiven(place: FilePlace): Promise<unknown> {
   try {
     const file = await followLinks(place.path)
     for (const path of new Set([place.path, file])) {
-      const trust = await findTrusted(await nearestFolder(dirname(path)), 0)
+      const trust = await findTrusted(nearestFolder(dirname(path)), 0)
       if ("part" in trust) return swapError(trust.part, place)
     }
     // In a folder with the sticky bit, it may be anybody's.

@@ -2,7 +2,6 @@
 // mode and owner stay or are enforced, and what somebody without a lock wrote in between is read again and kept.
 // The edit is a function of what the file holds, called as often as that changes. Not kept: hard links, ACLs.
 import * as fs from "node:fs"
-import { access, type FileHandle, open, stat } from "node:fs/promises"
 import { dirname, join } from "node:path"
 import { accessDifference, setAccess, whyNotAccessible } from "./_file-access.ts"
 import {
@@ -30,7 +29,7 @@ const MOST_ROUNDS = 5
 /** What the file holds, undefined if it is not there. */
 export async function loadFile(place: FilePlace): Promise<Buffer | undefined> {
   try {
-    return (await load(await followLinks(place.path)))?.bytes
+    return load(await followLinks(place.path))?.bytes
   } catch (error) {
     throw inWords(error, place)
   }
@@ -39,7 +38,7 @@ export async function loadFile(place: FilePlace): Promise<Buffer | undefined> {
 /** Why mode or owner is not as the place wants it, in words; undefined where it is, or where there is no file. */
 export async function loadAccessDifference(place: FilePlace): Promise<string | undefined> {
   try {
-    const now = await load(await followLinks(place.path))
+    const now = load(await followLinks(place.path))
     return now && accessDifference(now.stat, place)
   } catch (error) {
     throw inWords(error, place)
@@ -58,10 +57,10 @@ export async function replaceFile<Result>(
   signal.throwIfAborted()
   try {
     const file = await followLinks(place.path)
-    await removeLeftovers(file, place.deps.clock)
+    removeLeftovers(file, place.deps.clock)
     for (let round = 0; round < MOST_ROUNDS; round++) {
       // Before any lock, and once more after each rename: a login without a lock may have undone it.
-      const now = await load(file)
+      const now = load(file)
       const next = edit(now?.bytes)
       if (isDone(now, next.bytes, place)) return next.result
       await rewrite(file, place, edit, signal)
@@ -76,15 +75,15 @@ export async function replaceFile<Result>(
 export async function whyNotWritable(place: FilePlace): Promise<unknown> {
   try {
     const file = await followLinks(place.path)
-    const now = await load(file)
+    const now = load(file)
     const folder = dirname(file)
-    await access(join(await nearestFolder(folder), "."), fs.constants.W_OK | fs.constants.X_OK)
+    fs.accessSync(join(nearestFolder(folder), "."), fs.constants.W_OK | fs.constants.X_OK)
     if (!now) return whyNotAccessible(undefined, place)
-    await access(file, mustBeWritable(place) ? fs.constants.R_OK | fs.constants.W_OK : fs.constants.R_OK)
+    fs.accessSync(file, mustBeWritable(place) ? fs.constants.R_OK | fs.constants.W_OK : fs.constants.R_OK)
     const obstacle = whyNotAccessible(now.stat, place)
     if (obstacle || place.inPlace) return obstacle
     // A mount from the same file system does not show here, only at the rename.
-    return (await stat(folder, { bigint: true })).dev === now.stat.dev ? undefined : mountPointError(place)
+    return fs.statSync(folder, { bigint: true }).dev === now.stat.dev ? undefined : mountPointError(place)
   } catch (error) {
     return inWords(error, place)
   }
@@ -96,20 +95,20 @@ async function rewrite<Result>(
   edit: Edit<Result>,
   signal: AbortSignal,
 ): Promise<void> {
-  await makeFolder(dirname(file), place)
+  makeFolder(dirname(file), place)
   const lock = await takeLock(file, place.deps.clock, signal)
   if (!lock) throw lockedError(place)
   try {
     for (let round = 0; round < MOST_ROUNDS; round++) {
-      const before = await load(file)
+      const before = load(file)
       const { bytes } = edit(before?.bytes)
       if (!bytes || isDone(before, bytes, place)) return
-      if (before && mustBeWritable(place)) await access(file, fs.constants.W_OK)
+      if (before && mustBeWritable(place)) fs.accessSync(file, fs.constants.W_OK)
       signal.throwIfAborted()
       if (
         before && place.inPlace
           ? overwrite(file, lock, before, bytes, place)
-          : await swap(file, lock, before, bytes, place, signal)
+          : swap(file, lock, before, bytes, place)
       )
         return
     }
@@ -120,23 +119,21 @@ async function rewrite<Result>(
 }
 
 /** Fills the ticket and renames it onto the file; false if the file changed meanwhile. */
-async function swap(
+function swap(
   file: string,
   lock: Lock,
   before: Content | undefined,
   bytes: Buffer,
   place: FilePlace,
-  signal: AbortSignal,
-): Promise<boolean> {
-  await lock.handle.truncate(0)
-  await writeAll(lock.handle, bytes)
-  setAccess(lock.handle.fd, before?.stat, await ownerFor(dirname(file), place.deps), place)
-  await lock.handle.sync()
-  const now = await load(file)
+): boolean {
+  fs.ftruncateSync(lock.fd)
+  writeAll(lock.fd, bytes)
+  setAccess(lock.fd, before?.stat, ownerFor(dirname(file), place.deps), place)
+  fs.fsyncSync(lock.fd)
+  const now = load(file)
   if (now === undefined ? before !== undefined : !before || !holds(now, before.bytes)) return false
-  signal.throwIfAborted()
   if (!renameIfSame(lock.path, file, now?.stat)) return false
-  await syncFolder(dirname(file))
+  syncFolder(dirname(file))
   return true
 }
 
@@ -177,31 +174,30 @@ function overwrite(file: string, lock: Lock, before: Content, bytes: Buffer, pla
 }
 
 function overwriteAll(fd: number, bytes: Buffer): void {
-  for (let at = 0; at < bytes.length; ) at += fs.writeSync(fd, bytes, at, bytes.length - at, at)
+  writeAll(fd, bytes)
   fs.ftruncateSync(fd, bytes.length)
   fs.fsyncSync(fd)
 }
 
-async function writeAll(handle: FileHandle, bytes: Buffer): Promise<void> {
-  for (let at = 0; at < bytes.length; )
-    at += (await handle.write(bytes, at, bytes.length - at, at)).bytesWritten
+function writeAll(fd: number, bytes: Buffer): void {
+  for (let at = 0; at < bytes.length; ) at += fs.writeSync(fd, bytes, at, bytes.length - at, at)
 }
 
-async function load(file: string): Promise<Content | undefined> {
-  let handle: FileHandle
+function load(file: string): Content | undefined {
+  let fd: number
   try {
     // Without waiting, lest a named pipe hold us up.
-    handle = await open(file, fs.constants.O_RDONLY | (fs.constants.O_NONBLOCK ?? 0))
+    fd = fs.openSync(file, fs.constants.O_RDONLY | (fs.constants.O_NONBLOCK ?? 0))
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code === "ENOENT") return undefined
     throw error
   }
   try {
-    const stat = await handle.stat({ bigint: true })
+    const stat = fs.fstatSync(fd, { bigint: true })
     if (!stat.isFile()) throw systemError("EISDIR")
-    return { stat, bytes: await handle.readFile() }
+    return { stat, bytes: fs.readFileSync(fd) }
   } finally {
-    await handle.close()
+    fs.closeSync(fd)
   }
 }
 

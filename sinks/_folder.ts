@@ -1,8 +1,8 @@
 // The way to a file: from its name to where its links lead, and the folders that it needs.
 // A new folder is 0700, and as root under sudo it belongs to whoever owns the folder it is made in. Where the file is to
 // be read by others, they may pass through it.
-import { constants } from "node:fs"
-import { mkdir, open, readlink, realpath, stat } from "node:fs/promises"
+import * as fs from "node:fs"
+import { readlink, realpath } from "node:fs/promises"
 import { basename, dirname, join, resolve } from "node:path"
 import { type FilePlace, systemError } from "./_file-errors.ts"
 
@@ -20,7 +20,11 @@ export function fixedFolder(template: string): string {
   return dirname(template.replace(/\{.*/s, "any"))
 }
 
-/** The real path behind every link in an absolute path, also where the last of them point to nothing yet. */
+/**
+ * The real path behind every link in an absolute path, also where the last of them point to nothing yet.
+ * The one step that is handed to another thread: where a file system hangs, its sink alone waits here, until its deadline.
+ * Those after it are done at once: handing each over would be a tenth of a run.
+ */
 export async function followLinks(path: string): Promise<string> {
   let links = 0
   const follow = async (from: string): Promise<string> => {
@@ -47,71 +51,67 @@ function unlessNoLink(error: NodeJS.ErrnoException): undefined {
 }
 
 /** Whose a new file or folder in this folder must be; undefined: whose it becomes by itself. */
-export async function ownerFor(
+export function ownerFor(
   folder: string,
   { env, uid }: FilePlace["deps"],
-): Promise<{ readonly uid: number; readonly gid: number } | undefined> {
-  return uid === 0 && env.SUDO_UID !== undefined ? stat(folder) : undefined
+): { readonly uid: number; readonly gid: number } | undefined {
+  return uid === 0 && env.SUDO_UID !== undefined ? fs.statSync(folder) : undefined
 }
 
 /** Makes the folder of a place's file, and those above it, where they are missing. */
-export async function makeFolder(folder: string, { access, deps }: FilePlace): Promise<void> {
+export function makeFolder(folder: string, { access, deps }: FilePlace): void {
   const forOthers = access !== undefined && (access.owner !== undefined || (access.mode & 0o077) !== 0)
-  return makeFolders(folder, forOthers ? 0o711 : 0o700, deps)
+  makeFolders(folder, forOthers ? 0o711 : 0o700, deps)
 }
 
-async function makeFolders(folder: string, mode: number, deps: FilePlace["deps"]): Promise<void> {
-  if (await isThere(folder)) return
+function makeFolders(folder: string, mode: number, deps: FilePlace["deps"]): void {
+  if (isThere(folder)) return
   const above = dirname(folder)
-  await makeFolders(above, mode, deps)
+  makeFolders(above, mode, deps)
   try {
-    await mkdir(folder, 0o700)
+    fs.mkdirSync(folder, 0o700)
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code === "EEXIST") return
     throw error
   }
-  await setFolder(folder, mode, await ownerFor(above, deps))
-  await syncFolder(above)
+  setFolder(folder, mode, ownerFor(above, deps))
+  syncFolder(above)
 }
 
 /** The folder itself, or the nearest above it that is there. */
-export async function nearestFolder(folder: string): Promise<string> {
-  if ((await isThere(folder)) || dirname(folder) === folder) return folder
+export function nearestFolder(folder: string): string {
+  if (isThere(folder) || dirname(folder) === folder) return folder
   return nearestFolder(dirname(folder))
 }
 
-async function isThere(path: string): Promise<boolean> {
-  try {
-    await stat(path)
-    return true
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === "ENOENT") return false
-    throw error
-  }
-}
+const isThere = (path: string) => fs.statSync(path, { throwIfNoEntry: false }) !== undefined
 
-async function setFolder(
+function setFolder(
   folder: string,
   mode: number,
   owner: { readonly uid: number; readonly gid: number } | undefined,
-): Promise<void> {
+): void {
   if (!owner && mode === 0o700) return
   // By the open folder: a name in somebody else's folder could have been swapped for a link.
-  const handle = await open(folder, constants.O_RDONLY | constants.O_DIRECTORY | constants.O_NOFOLLOW)
+  const fd = fs.openSync(folder, fs.constants.O_RDONLY | fs.constants.O_DIRECTORY | fs.constants.O_NOFOLLOW)
   try {
-    if (owner) await handle.chown(owner.uid, owner.gid)
+    if (owner) fs.fchownSync(fd, owner.uid, owner.gid)
     // Whatever the umask took.
-    if (mode !== 0o700) await handle.chmod(mode)
+    if (mode !== 0o700) fs.fchmodSync(fd, mode)
   } finally {
-    await handle.close()
+    fs.closeSync(fd)
   }
 }
 
 /** Makes what was created or renamed in a folder last through a power cut, where the platform can do that. */
-export async function syncFolder(folder: string): Promise<void> {
+export function syncFolder(folder: string): void {
   try {
-    const handle = await open(folder, "r")
-    await handle.sync().finally(() => handle.close())
+    const fd = fs.openSync(folder, "r")
+    try {
+      fs.fsyncSync(fd)
+    } finally {
+      fs.closeSync(fd)
+    }
   } catch (error) {
     // Windows does not open folders, and some network file systems do not sync them: the rename has been done.
     if (!["EACCES", "EPERM", "EISDIR", "EINVAL", "ENOTSUP"].includes((error as { code: string }).code))

@@ -3,8 +3,7 @@
 // the target, and a dead holder is put out by removing its ticket: so one who was only asleep and wakes up finds that
 // its rename fails, and no judgement of who is dead, right or wrong, can make two of them write.
 // Who is dead is told by watching, not by a process id or a clock. A file system whose listings lag weakens it.
-import { fchmodSync, fstatSync } from "node:fs"
-import { type FileHandle, lstat, open, readdir, unlink } from "node:fs/promises"
+import * as fs from "node:fs"
 import { basename, dirname, join } from "node:path"
 import type { SinkDeps } from "../src/sink.ts"
 
@@ -13,7 +12,7 @@ type Clock = SinkDeps["clock"]
 /** The holder's ticket: an empty file, 0600 and open, to be filled and renamed. */
 export type Lock = {
   readonly path: string
-  readonly handle: FileHandle
+  readonly fd: number
   /** Lets go: removes the ticket unless it was renamed or taken away. */
   release(): Promise<void>
 }
@@ -31,8 +30,13 @@ export async function takeLock(file: string, clock: Clock, signal: AbortSignal):
   const patientUntil = clock.uptime() + PATIENCE_MS
   while (clock.uptime() < patientUntil) {
     signal.throwIfAborted()
-    const lock = await makeTicket(file, clock)
-    if (await isAlone(lock, file, sightings, clock).catch((error) => giveBack(lock, error))) return lock
+    const lock = makeTicket(file, clock)
+    try {
+      if (isAlone(lock, file, sightings, clock)) return lock
+    } catch (error) {
+      await lock.release()
+      throw error
+    }
     await lock.release()
     // Random, so that two who met do not meet again.
     await clock.sleep(10 + randomByte() / 5, signal)
@@ -41,27 +45,27 @@ export async function takeLock(file: string, clock: Clock, signal: AbortSignal):
 }
 
 /** Removes tickets that a crash left beside a file more than a minute ago; they may hold a credential. */
-export async function removeLeftovers(file: string, clock: Clock): Promise<void> {
-  for (const path of await ticketsOf(file)) {
-    const ticket = await statOf(path)
+export function removeLeftovers(file: string, clock: Clock): void {
+  for (const path of ticketsOf(file)) {
+    const ticket = statOf(path)
     // By the machine's clock, for want of a better one here. A wrong one costs a living holder its turn, not more.
-    if (ticket?.isFile() && clock.now() - ticket.changedAt > LEFTOVER_AFTER_MS) await removeIfThere(path)
+    if (ticket?.isFile() && clock.now() - ticket.changedAt > LEFTOVER_AFTER_MS) removeIfThere(path)
   }
 }
 
 /** When a ticket was seen for the first time as it is now, by uptime. */
 type Sightings = Map<string, { readonly beat: bigint; readonly since: number }>
 
-async function isAlone(own: Lock, file: string, sightings: Sightings, clock: Clock): Promise<boolean> {
-  const tickets = await ticketsOf(file)
+function isAlone(own: Lock, file: string, sightings: Sightings, clock: Clock): boolean {
+  const tickets = ticketsOf(file)
   // Looked at after the listing: if it is there now, it was there all the time, and later contenders see it.
-  if (!(await statOf(own.path))) return false
+  if (!statOf(own.path)) return false
   let alone = true
   for (const path of tickets) {
     if (path === own.path) continue
-    const other = await statOf(path)
+    const other = statOf(path)
     if (!other?.isFile()) continue
-    if (looksDead(path, other.beat, sightings, clock.uptime())) await removeIfThere(path)
+    if (looksDead(path, other.beat, sightings, clock.uptime())) removeIfThere(path)
     else alone = false
   }
   return alone
@@ -81,56 +85,55 @@ const randomTicketId = () => crypto.randomUUID().replaceAll("-", "").slice(0, 24
 const randomByte = () => crypto.getRandomValues(new Uint8Array(1))[0] ?? 0
 
 /** Paths of all the tickets for a file: `.config.json.ecrelay-` and 24 hexadecimal digits. */
-async function ticketsOf(file: string): Promise<readonly string[]> {
+function ticketsOf(file: string): readonly string[] {
   const prefix = ticketPrefix(file)
-  const names = await readdir(dirname(file)).catch(unlessMissing)
-  return (names ?? [])
+  return (unlessMissing(() => fs.readdirSync(dirname(file))) ?? [])
     .filter((name) => name.startsWith(prefix) && TICKET_ID.test(name.slice(prefix.length)))
     .map((name) => join(dirname(file), name))
 }
 
 const ticketPrefix = (file: string) => `.${basename(file)}.ecrelay-`
 
-async function makeTicket(file: string, clock: Clock): Promise<Lock> {
+function makeTicket(file: string, clock: Clock): Lock {
   const path = join(dirname(file), ticketPrefix(file) + randomTicketId())
-  const handle = await open(path, "wx+", 0o600)
+  const fd = fs.openSync(path, "wx+", 0o600)
   const stop = new AbortController()
   // A ticket that can beat no more is taken for dead and removed: its owner learns of it at the rename.
-  const beating = keepBeating(handle, clock, stop.signal).catch(() => {})
+  const beating = keepBeating(fd, clock, stop.signal).catch(() => {})
   const release = async () => {
     stop.abort()
     await beating
-    await handle.close()
-    await removeIfThere(path)
+    fs.closeSync(fd)
+    removeIfThere(path)
   }
-  return { path, handle, release }
+  return { path, fd, release }
 }
 
 /** Shows that the ticket's owner lives. */
-async function keepBeating(handle: FileHandle, clock: Clock, signal: AbortSignal): Promise<void> {
+async function keepBeating(fd: number, clock: Clock, signal: AbortSignal): Promise<void> {
   while (!signal.aborted) {
     await clock.sleep(HEARTBEAT_MS, signal).catch(() => {})
     if (signal.aborted) return
     // Setting the mode that it has changes nothing but the change time, which only the file system itself can set;
     // in one go, lest it undo a mode that was set in between.
-    fchmodSync(handle.fd, fstatSync(handle.fd).mode & 0o7777)
+    fs.fchmodSync(fd, fs.fstatSync(fd).mode & 0o7777)
   }
 }
 
-async function giveBack(lock: Lock, error: unknown): Promise<never> {
-  await lock.release()
-  throw error
-}
-
-async function statOf(path: string) {
-  const stat = await lstat(path, { bigint: true }).catch(unlessMissing)
+function statOf(path: string) {
+  const stat = fs.lstatSync(path, { bigint: true, throwIfNoEntry: false })
   return stat && { isFile: () => stat.isFile(), beat: stat.ctimeNs, changedAt: Number(stat.ctimeMs) }
 }
 
-async function removeIfThere(path: string): Promise<void> {
-  await unlink(path).catch(unlessMissing)
+function removeIfThere(path: string): void {
+  unlessMissing(() => fs.unlinkSync(path))
 }
 
-function unlessMissing(error: NodeJS.ErrnoException): undefined {
-  if (error.code !== "ENOENT") throw error
+function unlessMissing<T>(look: () => T): T | undefined {
+  try {
+    return look()
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== "ENOENT") throw error
+    return undefined
+  }
 }
