@@ -4,6 +4,7 @@ import { existsSync, readFileSync } from "node:fs"
 import type { FetchHttpHandler } from "@smithy/fetch-http-handler"
 import type { AirflowIdentity } from "./airflow-identity.ts"
 import { NO_PEM } from "./aws-failure.ts"
+import { VERSION } from "./version.ts"
 
 /** Environment variables, as they come from outside. */
 export type Environment = Readonly<Record<string, string | undefined>>
@@ -81,6 +82,9 @@ function configuredEndpoint(
   )
 }
 
+// As CloudTrail shows it: without the commit.
+const USER_AGENT: [string, string][] = [["ecrelay", VERSION.replace(/ .*/, "")]]
+
 /** The configuration that every SDK client is made with. Nothing is left for the SDK to look up at run time. */
 export function clientConfig(settings: AwsSettings, service: AwsService, endpointUrl?: string) {
   const { env, profileKeys, region, requestHandler, identity } = settings
@@ -88,6 +92,7 @@ export function clientConfig(settings: AwsSettings, service: AwsService, endpoin
   return {
     region,
     requestHandler,
+    customUserAgent: USER_AGENT,
     ...(endpoint ? { endpoint } : {}),
     maxAttempts: identity?.maxAttempts ?? (Number(env.AWS_MAX_ATTEMPTS || profileKeys.max_attempts) || 3),
     retryMode: identity?.retryMode ?? (env.AWS_RETRY_MODE || profileKeys.retry_mode || "standard"),

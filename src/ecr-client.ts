@@ -3,6 +3,7 @@
 import { ECRClient, GetAuthorizationTokenCommand } from "@aws-sdk/client-ecr"
 import { streamCollector } from "@smithy/fetch-http-handler"
 import type { ClientConfig } from "./aws-client.ts"
+import { BunSha256 } from "./bun-sha256.ts"
 import type { Answer } from "./ecr.ts"
 
 export { FetchHttpHandler } from "@smithy/fetch-http-handler"
@@ -12,7 +13,13 @@ export async function fetchAuthorizationData(
   config: ClientConfig,
   signal: AbortSignal,
 ): Promise<Answer | undefined> {
-  const client = new ECRClient({ ...config, streamCollector })
+  const client = new ECRClient({
+    ...config,
+    streamCollector,
+    ...(typeof Bun === "undefined" ? {} : { sha256: BunSha256 }),
+  })
+  // The browser build would leave `user-agent`, which CloudTrail records, to the runtime.
+  Object.assign(client.config, { runtime: "node" })
   const { authorizationData } = await client.send(new GetAuthorizationTokenCommand({}), {
     abortSignal: signal,
   })

@@ -10,6 +10,7 @@ import { awsForAll, binary, ecrelay, standInEnvironment, temporaryFolder } from 
 const aws = awsForAll()
 
 const HOST = "012345678901.dkr.ecr.eu-west-1.amazonaws.com"
+const ROLE = "arn:aws:iam::210987654321:role/ecr-pull"
 const KEY = Buffer.alloc(32, 7).toString("base64url").concat("=")
 
 /** A home and the environment that reaches the stand-in. */
@@ -45,6 +46,18 @@ describe("the binary", () => {
       /^delivered {2}docker-config {2}\/.*\/\.docker\/config\.json auths\["012345678901\.dkr\.ecr\.eu-west-1\.amazonaws\.com"\] {2}until .* UTC \(11h 59m\)\n$/,
     )
     expect(await loginIn(home)).toMatch(/^AWS:[A-Za-z0-9+/=]{2000,}$/)
+  })
+
+  test("tells AWS who asks, for CloudTrail", async () => {
+    const { env } = await person()
+    const more = ["--registry", "public.ecr.aws", "--registry", HOST, "--role-arn", ROLE]
+    const before = aws.calls.length
+    await ecrelay(["--sink", "docker-config", ...more], { env })
+    const [, version] = /^ecrelay (\S+)/.exec((await ecrelay(["--version"], { env })).out) ?? []
+    const agents = aws.calls.slice(before).map(({ operation, userAgent }) => ({ operation, userAgent }))
+    const userAgent = expect.stringMatching(new RegExp(`^aws-sdk-js/.* ecrelay/${version}$`))
+    for (const operation of ["AssumeRole", "ecr-public", "GetAuthorizationToken"])
+      expect(agents).toContainEqual({ operation, userAgent })
   })
 
   test("logs in to ECR Public beside a private registry, each with a token of its own", async () => {
