@@ -1,7 +1,8 @@
 // Builds dist/ecrelay: one binary that needs nothing beside it. `bun run build [TARGET…|all]`, with checksums.
 import { createHash } from "node:crypto"
 import { mkdir, readdir, readFile, rm, writeFile } from "node:fs/promises"
-import { basename, join } from "node:path"
+import { basename, dirname, join } from "node:path"
+import type { BunPlugin } from "bun"
 
 /** What can be built. Tested where it runs in CI; darwin and windows are built and never run here. */
 export const TARGETS = [
@@ -40,6 +41,7 @@ export async function build(target: Target | undefined, outfile: string): Promis
         name: "browser build of the ECR client",
         setup: (builder) => void builder.onResolve({ filter: /\/ecr-client\.ts$/ }, () => ({ path: client })),
       },
+      VALIBOT_FOR_MODULES,
     ],
     compile: {
       outfile,
@@ -55,6 +57,23 @@ export async function build(target: Target | undefined, outfile: string): Promis
   await rm(staging, { recursive: true, force: true })
   if (!result.success) throw new AggregateError(result.logs, `build of ${outfile} failed`)
   return outfile
+}
+
+// Modules of the user's own may call all of valibot, which is five times what the rest of the program uses of it: they get a
+// copy of their own, so that no other run loads it.
+const VALIBOT_FOR_MODULES: BunPlugin = {
+  name: "a valibot for modules",
+  setup(builder) {
+    const valibot = Bun.fileURLToPath(import.meta.resolve("valibot"))
+    const copy = join(dirname(valibot), "copy.mjs")
+    builder.onResolve({ filter: /^valibot$/ }, ({ importer }) =>
+      importer.endsWith("_module/host.ts") ? { path: copy } : undefined,
+    )
+    builder.onLoad({ filter: /valibot\/dist\/copy\.mjs$/ }, async () => ({
+      contents: await readFile(valibot, "utf8"),
+      loader: "js",
+    }))
+  },
 }
 
 // The SDK's packages name their browser files in the `browser` field, which Bun heeds for target browser only.

@@ -93,10 +93,12 @@ function readMatched(parser: ReturnType<typeof cac>): Invocation {
   }
 }
 
-// Only the commands that are among the words get their flags: making all of them would be a tenth of a run.
+// Where the first word is a command, cac hears of no other, and only a command among the words gets its flags: making all of
+// them would be a tenth of a run.
 function createParser(version: string, words: readonly string[]) {
   const parser = cac("ecrelay")
-  for (const name of COMMANDS) {
+  const first = COMMANDS.filter((name) => name === words[0])
+  for (const name of first.length > 0 ? first : COMMANDS) {
     const command = parser.command([name, ARGUMENTS[name]].filter(Boolean).join(" "), DESCRIPTIONS[name])
     command.action(() => undefined)
     if (!words.includes(name)) continue
