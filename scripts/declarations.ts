@@ -15,7 +15,15 @@ const HEADER = `// The types of a sink of your own for ecrelay: \`import type { 
 `
 
 // In the order in which a person reads them.
-const FILES = ["sinks/_module/host", "src/sink", "src/credential", "src/registry", "src/errors", "src/clock"]
+const FILES = [
+  "sinks/_module/host",
+  "src/sink",
+  "src/sink-options",
+  "src/credential",
+  "src/registry",
+  "src/errors",
+  "src/clock",
+]
 const ROOTS = [
   "Module",
   "Host",

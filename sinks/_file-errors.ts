@@ -15,8 +15,8 @@ export type FilePlace = {
   readonly sink: string
   /** The absolute path as configured, before links are followed. */
   readonly path: string
-  /** Overwrites the file itself instead of renaming a new one onto it. */
-  readonly inPlace: boolean
+  /** Overwrites the file itself instead of renaming a new one onto it. Absent: the sink has no `in_place` to say so. */
+  readonly inPlace?: boolean
   /** Without it, mode and owner stay as they are, and a new file is 0600. */
   readonly access?: FileAccess
   readonly deps: Pick<SinkDeps, "env" | "clock" | "uid">
@@ -27,6 +27,8 @@ export type Words = {
   readonly code: string
   readonly says: string
   readonly hint: string
+  /** What else helps where the sink can be told to write in place. */
+  readonly orInPlace?: string
   readonly retryable?: boolean
 }
 
@@ -38,7 +40,8 @@ const NOT_PERMITTED: Words = {
 const MOUNT_POINT: Words = {
   code: "mount-point",
   says: "is a mount of its own, onto which no new file can be renamed",
-  hint: "mount its folder instead of the file, or add in_place=true (a crash in the midst can then leave half a file)",
+  hint: "mount its folder instead of the file",
+  orInPlace: "or add in_place=true (a crash in the midst can then leave half a file)",
   retryable: false,
 }
 const NO_SPACE: Words = {
@@ -112,7 +115,7 @@ export function fileError(words: Words, place: FilePlace, cause?: unknown): Deli
     sink: place.sink,
     target: place.path,
     code: words.code,
-    hint: words.hint,
+    hint: [words.hint, place.inPlace === undefined ? undefined : words.orInPlace].filter(Boolean).join(", "),
     retryable: words.retryable ?? isTransient(cause),
     cause,
   })
@@ -123,7 +126,8 @@ export function ownerError(place: FilePlace, cause?: unknown): DeliveryError {
   const words = {
     code: "owner",
     says: "belongs to another user or group, which a new file could not keep",
-    hint: "run as the user that owns it, or add in_place=true to write into the file itself",
+    hint: "run as the user that owns it",
+    orInPlace: "or add in_place=true to write into the file itself",
     retryable: false,
   }
   return fileError(words, place, cause)

@@ -1,19 +1,28 @@
 // The sink contract: a place that must hold fresh credentials. It can name its exact slots, make them hold a
 // credential, and may be able to read them or to prove beforehand that a delivery would be let in.
 // A sink never logs, retries or reads the environment; what it may use of the world comes in as `SinkDeps`.
-import * as v from "valibot"
+import type * as v from "valibot"
 import type { ClientConfig } from "./aws-client.ts"
 import type { AwsFailure } from "./aws-failure.ts"
 import type { Clock } from "./clock.ts"
 import type { Credential, Secret } from "./credential.ts"
-import { parseDuration } from "./duration.ts"
 import type { DeliveryError } from "./errors.ts"
 import type { Registry } from "./registry.ts"
+
+export {
+  durationOption,
+  fillTemplate,
+  flagOption,
+  listOption,
+  secretOption,
+  templateProblem,
+  textOption,
+} from "./sink-options.ts"
 
 /** One slot of a sink for one registry: a connection id, a parameter name, an `auths` key. */
 export type Target = {
   readonly registry: Registry
-  /** The slot as the sink knows it; several registries may share one that holds several logins. */
+  /** The slot as the sink knows it. One a registry, unless it holds the logins of several, as a parameter with a docker config does. */
   readonly slot: string
   /** Place and slot for people, plans, logs and duplicate detection: two targets are one if these are equal. */
   readonly name: string
@@ -39,7 +48,10 @@ export type Held =
       readonly state: "held"
       /** Undefined where the login does not tell. */
       readonly expiresAt: number | undefined
-      /** Why it is not what we would write, password aside: `host is https://…`; absent where all is right. */
+      /**
+       * Why it is not what we would write, password aside: `host is https://…`; absent where all is right. What differs is
+       * due at once: `deliver` mends what it can of it, also in a login that it keeps since it outlives ours.
+       */
       readonly differs?: string
     }
   | { readonly state: "unreadable"; readonly error: DeliveryError }
@@ -53,7 +65,10 @@ export type Finding = {
   readonly fix?: string
 }
 
-/** A configured sink. Every call connects, works and disconnects: no pool, no state between calls. */
+/**
+ * A configured sink. Every call connects, works and disconnects: no pool, no state between calls. A call whose signal is
+ * aborted throws the signal's reason, as soon as it can without leaving half of a write.
+ */
 export type Sink = {
   readonly type: string
   /** Names the slots for a registry. Stable, distinct, never secret, no I/O. */
@@ -61,12 +76,20 @@ export type Sink = {
   /**
    * Makes each target hold its credential and returns a result for each, in order. Idempotent and durable when it
    * resolves; touches only its own slots; one that cannot be written fails alone. Leaves a stored login that expires
-   * later alone. Throws a DeliveryError only where no slot could be reached at all.
+   * later alone, and refuses (`failed`) a slot that holds what is no login to ECR, unless an option such as `adopt` says
+   * otherwise. Throws a DeliveryError only where no slot could be reached at all; what one place of several refuses is
+   * `failed` for the targets in it.
    */
   deliver(deliveries: readonly Delivery[], signal: AbortSignal): Promise<readonly DeliveryResult[]>
-  /** What each target holds now, in order. Changes nothing. */
+  /**
+   * What each target holds now, in order. Changes nothing. What cannot be read is `unreadable`, never `missing`; where that
+   * is so of all, it may as well throw the DeliveryError.
+   */
   read?(targets: readonly Target[], signal: AbortSignal): Promise<readonly Held[]>
-  /** Whether `deliver` would be let in. Changes nothing. */
+  /**
+   * Whether `deliver` would be let in. Changes nothing. One finding a place or target: an `ok` where all is well, else what
+   * is wrong, with `code` and `fix`. A DeliveryError becomes one by `errorFinding`; what is thrown is reported all the same.
+   */
   check?(targets: readonly Target[], signal: AbortSignal): Promise<readonly Finding[]>
   /**
    * The folders that `deliver` writes in, for a service that may write nowhere else; `anywhere` where only what it runs
@@ -143,6 +166,7 @@ export type SinkKind<Schema extends OptionsSchema = OptionsSchema> = {
   ) => Promise<SinkKind>
   /** What `ecrelay sinks TYPE --schema` and `--types` print, for whoever writes the other side of this sink. */
   readonly prints?: Readonly<Partial<Record<"schema" | "types", () => Promise<string>>>>
+  /** Throws a ConfigError where options do not go together, or the environment lacks what they mean. */
   create(options: v.InferOutput<Schema>, deps: SinkDeps): Sink
 }
 
@@ -163,82 +187,4 @@ export function errorFinding(
 /** Gives a kind of sink its types; the list holds them without the option types. */
 export function defineSink<const Schema extends OptionsSchema>(kind: SinkKind<Schema>): SinkKind {
   return kind as unknown as SinkKind
-}
-
-/** Schema of a text option. */
-export function textOption(description: string) {
-  return v.pipe(v.string(), v.nonEmpty("must not be empty"), v.description(description))
-}
-
-/**
- * Schema of a text option that is secret or may hold a secret, such as a database URL. `config` and error messages
- * never show it where it is given literally; `secret()` of the dependencies resolves it at every delivery.
- */
-export function secretOption(description: string) {
-  return v.pipe(
-    v.string(),
-    v.nonEmpty("must not be empty"),
-    v.description(description),
-    v.metadata({ secret: true }),
-  )
-}
-
-/** Schema of a yes-or-no option: a boolean in the config file, `true` or `false` on the command line. */
-export function flagOption(description: string) {
-  return v.pipe(
-    v.union(
-      [
-        v.boolean(),
-        v.pipe(
-          v.picklist(["true", "false"]),
-          v.transform((text) => text === "true"),
-        ),
-      ],
-      "must be true or false",
-    ),
-    v.description(description),
-  )
-}
-
-/** Schema of an option that takes one text or a list of them (on the command line: the key repeated). */
-export function listOption(description: string) {
-  const text = v.pipe(v.string(), v.nonEmpty("must not be empty"))
-  return v.pipe(
-    v.union([
-      v.pipe(
-        text,
-        v.transform((one) => [one]),
-      ),
-      v.pipe(v.array(text), v.minLength(1, "must not be empty")),
-    ]),
-    v.description(description),
-  )
-}
-
-/** Schema of an option that is a time with its unit, such as `30s`; what comes out is milliseconds. */
-export function durationOption(description: string) {
-  return v.pipe(
-    v.string("must be a time with its unit, such as 30s or 2m"),
-    v.check(
-      (text) => (parseDuration(text) ?? 0) > 0,
-      "must be a time with its unit, such as 30s or 2m, and more than nothing",
-    ),
-    v.transform((text) => parseDuration(text) ?? 0),
-    v.description(description),
-  )
-}
-
-/** What may stand in a template of a target's name. */
-const PLACEHOLDERS = ["account", "region", "host"] as const
-
-/** A target's name for a registry: `{account}`, `{region}` and `{host}` stand for the registry's. */
-export function fillTemplate(template: string, registry: Registry): string {
-  return PLACEHOLDERS.reduce((text, key) => text.replaceAll(`{${key}}`, registry[key]), template)
-}
-
-/** What is wrong with the braces of a template, or undefined. */
-export function templateProblem(template: string): string | undefined {
-  const rest = PLACEHOLDERS.reduce((text, key) => text.replaceAll(`{${key}}`, ""), template)
-  const unknown = /\{[^}]*\}?/.exec(rest)?.[0]
-  return unknown && `${unknown} stands for nothing; there are {account}, {region} and {host}`
 }

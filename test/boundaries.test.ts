@@ -114,7 +114,7 @@ test("a secret is revealed only where it is written out, sent or compared", () =
     ...sinkNames.map((name) => `sinks/${name}.ts`),
     "src/principal.ts",
     "src/probe.ts",
-    "sinks/_docker-config.ts",
+    "sinks/_docker-config/config.ts",
     "sinks/_exec/protocol.ts",
     "sinks/_login-file/template.ts",
     "sinks/_redaction.ts",
@@ -135,14 +135,31 @@ test("a secret is revealed only where it is written out, sent or compared", () =
 
 test("every sink is listed, tested and in the README", async () => {
   const readme = await readFile(join(ROOT, "README.md"), "utf8")
-  const tests = new Set(await Array.fromAsync(new Bun.Glob("*.test.ts").scan(join(ROOT, "test/sinks"))))
+  const testsOf = async (name: string) => {
+    const paths = new Bun.Glob(`test/sinks/${name}{,-*}.test.ts`).scan(ROOT)
+    return Promise.all(await Array.fromAsync(paths, (path) => readFile(join(ROOT, path), "utf8")))
+  }
+  const tests = new Map(
+    await Promise.all(sinkNames.map(async (name) => [name, await testsOf(name)] as const)),
+  )
   const missing = sinkNames.flatMap((name) => [
     ...(Object.hasOwn(sinkKinds, name) ? [] : [`${name}: its line in sinks/index.ts`]),
-    ...(tests.has(`${name}.test.ts`) ? [] : [`${name}: its test, test/sinks/${name}.test.ts`]),
+    ...(tests.get(name)?.some((text) => /\btestSink\(/.test(text))
+      ? []
+      : [`${name}: its test, test/sinks/${name}.test.ts, in which testSink() proves the contract`]),
     ...(readme.includes(`| \`${name}\` |`) ? [] : [`${name}: its row in the README's table of sinks`]),
   ])
   expect(missing).toEqual([])
   expect(Object.keys(sinkKinds)).toEqual([...sinkNames])
+})
+
+test("a sink that replaces files names their folders, or a service could not write there", () => {
+  const writers = sinkNames.filter((name) =>
+    staticallyImported(`sinks/${name}.ts`).some(({ path }) => path === "sinks/_file.ts"),
+  )
+  expect(writers).toContain("docker-config")
+  const ownText = (name: string) => sinks.find(({ path }) => path === `sinks/${name}.ts`)?.code ?? ""
+  expect(writers.filter((name) => !/\bfolders\b/.test(ownText(name)))).toEqual([])
 })
 
 test("every file says first what it owns, and none is longer than can be held in the head", () => {

@@ -1,7 +1,7 @@
 // Docker's config.json: which file it is, what an edit of one login changes in its text, and that it changes nothing else.
 import { expect, test } from "bun:test"
 import fc from "fast-check"
-import { loginEdits, parseDockerConfig, withEdits } from "../sinks/_docker-config.ts"
+import { loginEdits, parseDockerConfig, withEdits } from "../sinks/_docker-config/config.ts"
 import { joinObject, splitObject } from "../sinks/_json.ts"
 import kind from "../sinks/docker-config.ts"
 import { ConfigError } from "../src/errors.ts"

@@ -2,12 +2,14 @@
 import { afterEach, expect, test } from "bun:test"
 import * as fs from "node:fs"
 import { dirname, join } from "node:path"
+import { type FilePlace, mountPointError } from "../sinks/_file-errors.ts"
 import { systemClock } from "../src/clock.ts"
 import {
   LACKS,
   namesBeside,
   newFile,
   POWERLESS,
+  placeOf,
   removeFiles,
   runChild,
   testUnless,
@@ -33,6 +35,15 @@ test.each([
     target: path,
     hint: expect.any(String),
   })
+})
+
+test("offers in_place only for a sink that has it", () => {
+  const { sink, path, deps } = placeOf("/etc/config.json")
+  const words = (place: FilePlace) => mountPointError(place).hint
+  expect(words({ sink, path, deps })).toBe("mount its folder instead of the file")
+  expect(words({ sink, path, deps, inPlace: false })).toStartWith(
+    "mount its folder instead of the file, or add in_place=true (",
+  )
 })
 
 testUnless(LACKS.powerless, "says who may write where permission is missing", () => {

@@ -31,7 +31,7 @@ declare module "ecrelay" {
   /** One slot of a sink for one registry: a connection id, a parameter name, an `auths` key. */
   type Target = {
     readonly registry: Registry
-    /** The slot as the sink knows it; several registries may share one that holds several logins. */
+    /** The slot as the sink knows it. One a registry, unless it holds the logins of several, as a parameter with a docker config does. */
     readonly slot: string
     /** Place and slot for people, plans, logs and duplicate detection: two targets are one if these are equal. */
     readonly name: string
@@ -65,7 +65,10 @@ declare module "ecrelay" {
         readonly state: "held"
         /** Undefined where the login does not tell. */
         readonly expiresAt: number | undefined
-        /** Why it is not what we would write, password aside: `host is https://…`; absent where all is right. */
+        /**
+         * Why it is not what we would write, password aside: `host is https://…`; absent where all is right. What differs is
+         * due at once: `deliver` mends what it can of it, also in a login that it keeps since it outlives ours.
+         */
         readonly differs?: string
       }
     | {
@@ -82,7 +85,10 @@ declare module "ecrelay" {
     readonly fix?: string
   }
 
-  /** A configured sink. Every call connects, works and disconnects: no pool, no state between calls. */
+  /**
+   * A configured sink. Every call connects, works and disconnects: no pool, no state between calls. A call whose signal is
+   * aborted throws the signal's reason, as soon as it can without leaving half of a write.
+   */
   type Sink = {
     readonly type: string
     /** Names the slots for a registry. Stable, distinct, never secret, no I/O. */
@@ -90,12 +96,20 @@ declare module "ecrelay" {
     /**
      * Makes each target hold its credential and returns a result for each, in order. Idempotent and durable when it
      * resolves; touches only its own slots; one that cannot be written fails alone. Leaves a stored login that expires
-     * later alone. Throws a DeliveryError only where no slot could be reached at all.
+     * later alone, and refuses (`failed`) a slot that holds what is no login to ECR, unless an option such as `adopt` says
+     * otherwise. Throws a DeliveryError only where no slot could be reached at all; what one place of several refuses is
+     * `failed` for the targets in it.
      */
     deliver(deliveries: readonly Delivery[], signal: AbortSignal): Promise<readonly DeliveryResult[]>
-    /** What each target holds now, in order. Changes nothing. */
+    /**
+     * What each target holds now, in order. Changes nothing. What cannot be read is `unreadable`, never `missing`; where that
+     * is so of all, it may as well throw the DeliveryError.
+     */
     read?(targets: readonly Target[], signal: AbortSignal): Promise<readonly Held[]>
-    /** Whether `deliver` would be let in. Changes nothing. */
+    /**
+     * Whether `deliver` would be let in. Changes nothing. One finding a place or target: an `ok` where all is well, else what
+     * is wrong, with `code` and `fix`. A DeliveryError becomes one by `errorFinding`; what is thrown is reported all the same.
+     */
     check?(targets: readonly Target[], signal: AbortSignal): Promise<readonly Finding[]>
     /**
      * The folders that `deliver` writes in, for a service that may write nowhere else; `anywhere` where only what it runs
@@ -136,6 +150,7 @@ declare module "ecrelay" {
     /** The least permissions a delivery needs, one a line. */
     readonly permissions: readonly string[]
     readonly options: Schema
+    /** Throws a ConfigError where options do not go together, or the environment lacks what they mean. */
     create(options: v.InferOutput<Schema>, deps: SinkDeps): Sink
   }
 
@@ -237,7 +252,7 @@ declare module "ecrelay" {
     ]
   >
 
-  /** A target's name for a registry: `{account}`, `{region}` and `{host}` stand for the registry's. */
+  /** A target's name for a registry: `{account}`, `{region}` and `{host}` stand for the registry's; the rest is as it was. */
   function fillTemplate(template: string, registry: Registry): string
 
   /** What is wrong with the braces of a template, or undefined. */

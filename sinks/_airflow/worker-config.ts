@@ -5,7 +5,7 @@ import { readFile } from "node:fs/promises"
 import { join } from "node:path"
 import type { Registry } from "../../src/registry.ts"
 import type { Finding, SinkDeps } from "../../src/sink.ts"
-import { hidingHelper, parseDockerConfig } from "../_docker-config.ts"
+import { hidingHelper, parseDockerConfig } from "../_docker-config/config.ts"
 
 /** Helpers that win over connections to these registries. A config that cannot be read or understood has none. */
 export async function findWorkerHelpers(

@@ -14,6 +14,7 @@ export async function check(
   exec: Exec,
   signal: AbortSignal,
 ): Promise<readonly Finding[]> {
+  signal.throwIfAborted()
   const subject = exec.place
   try {
     await requireExecutable(exec)

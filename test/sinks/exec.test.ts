@@ -68,5 +68,7 @@ testSink({
     "delivers to 500 registries at once": `${ONLY_EXIT_CODE}, so the second time is no \`unchanged\``,
     "fails one slot alone where only that one cannot be written": ONLY_EXIT_CODE,
     "reads what a target holds, and until when": ONLY_EXIT_CODE,
+    "takes a place that refuses to be read for unreadable, and not for empty": ONLY_EXIT_CODE,
+    "finds that all is well, and otherwise what is wrong and what to do": `${ONLY_EXIT_CODE}, and it is asked for deliveries alone`,
   },
 })

@@ -57,6 +57,7 @@ async function openStdout(): Promise<SinkRig> {
 }
 
 const NOT_READ_BACK = "what was written is with its reader and cannot be read back, so every login is written"
+const NOTHING_THERE = "there is nothing to read or to check"
 
 testSink({
   kind,
@@ -72,7 +73,10 @@ testSink({
     "says that a place which does not answer may answer soon, and names it":
       "a reader that is slow is waited for, and one that has gone does not come back",
     "reads what a target holds, and until when": NOT_READ_BACK,
-    "changes nothing when it reads or checks": "there is nothing to read or to check",
+    "takes a place that refuses to be read for unreadable, and not for empty": NOT_READ_BACK,
+    "finds that all is well, and otherwise what is wrong and what to do": NOTHING_THERE,
+    "reads and checks nothing when the signal is aborted": NOTHING_THERE,
+    "changes nothing when it reads or checks": NOTHING_THERE,
   },
 })
 

@@ -3,7 +3,8 @@
 import { expect } from "bun:test"
 import * as v from "valibot"
 import type { Credential } from "../../src/credential.ts"
-import type { Sink } from "../../src/sink.ts"
+import { DeliveryError } from "../../src/errors.ts"
+import type { Finding, Sink } from "../../src/sink.ts"
 import { AWKWARD_PASSWORDS, credentialWith, makeCredential } from "./credentials.ts"
 import { textOf } from "./secrets.ts"
 import {
@@ -222,6 +223,39 @@ export const proofs = {
     await sink.check(targets, calm())
     await sink.read?.(targets, calm())
     expect(await rig.snapshot()).toEqual(filled)
+  },
+
+  "takes a place that refuses to be read for unreadable, and not for empty": async (rig, suite) => {
+    const sink = make(rig, suite, await hook(rig, "refused")())
+    if (!sink.read) throw new Error("the sink cannot read: declare it in `cannot`")
+    const targets = [onlyTarget(sink, REGISTRY), onlyTarget(sink, ZERO_REGISTRY)]
+    const held = await sink.read(targets, calm()).catch((error: unknown) => {
+      if (!(error instanceof DeliveryError)) throw error
+      return targets.map(() => ({ state: "unreadable" }))
+    })
+    expect(held.map(({ state }) => state)).toEqual(["unreadable", "unreadable"])
+  },
+
+  "finds that all is well, and otherwise what is wrong and what to do": async (rig, suite) => {
+    const levelsOf = (findings: readonly Finding[]) => findings.map(({ level }) => level)
+    const sink = make(rig, suite)
+    if (!sink.check) throw new Error("the sink cannot check: declare it in `cannot`")
+    const well = levelsOf(await sink.check([onlyTarget(sink, REGISTRY)], calm()))
+    expect(well).toContain("ok")
+    expect(well).not.toContain("error")
+    const refused = make(rig, suite, await hook(rig, "refused")())
+    const found = (await refused.check?.([onlyTarget(refused, REGISTRY)], calm())) ?? []
+    expect(levelsOf(found)).toContain("error")
+    for (const { level, fix = "" } of found) if (level === "error") expect(fix.length).toBeGreaterThan(10)
+  },
+
+  "reads and checks nothing when the signal is aborted": async (rig, suite) => {
+    const sink = make(rig, suite)
+    if (!sink.read && !sink.check) throw new Error("the sink does neither: declare it in `cannot`")
+    const targets = [onlyTarget(sink, REGISTRY)]
+    const stopped = AbortSignal.abort(new Error("stop"))
+    if (sink.read) await expect(sink.read(targets, stopped)).rejects.toThrow("stop")
+    if (sink.check) await expect(sink.check(targets, stopped)).rejects.toThrow("stop")
   },
 
   "does no I/O while it is created": async (rig, suite) => {

@@ -54,8 +54,10 @@ export type SinkSuite = {
 export function testSink(suite: SinkSuite): void {
   const subject = suite.place ? `${suite.kind.type} on ${suite.place}` : suite.kind.type
   for (const [promise, prove] of Object.entries(proofs)) {
-    const reason = suite.cannot?.[promise as SinkPromise] ?? lacking(promise)
     const name = `${subject} ${promise}`
+    const declared = suite.cannot?.[promise as SinkPromise]
+    if (declared?.trim() === "") throw new Error(`${name}: \`cannot\` needs the reason in words`)
+    const reason = declared ?? lacking(promise)
     if (reason !== undefined) {
       console.info(`skipped: ${name}: ${reason}`)
       test.skip(name, () => {})

@@ -1,8 +1,8 @@
 // Docker's config.json as a value: which login stands for a host, what hides it, and the text with other logins in it.
 // Knows how docker, docker-py and podman look a login up: a helper first, then the bare host as a key, then any key
 // that is the same host with a scheme or an API version. No I/O.
-import { decodeAuthorizationToken, expiryOf } from "../src/credential.ts"
-import * as json from "./_json.ts"
+import { type Credential, decodeAuthorizationToken, expiryOf } from "../../src/credential.ts"
+import * as json from "../_json.ts"
 
 /** A config.json as far as logins go. */
 export type DockerConfig = {
@@ -88,6 +88,10 @@ export function storedLogin(config: DockerConfig, host: string): StoredLogin | u
     usable: differs === undefined,
   }
 }
+
+/** The `auth` of a login: its user name and password in base64. */
+export const authOf = ({ userName, password }: Credential): string =>
+  Buffer.from(`${userName}:${password.reveal()}`).toString("base64")
 
 /** What must change in `auths` for a host to have this `auth`, base64 of `user:password`; empty if nothing. */
 export function loginEdits(config: DockerConfig, host: string, auth: string): json.Edits {

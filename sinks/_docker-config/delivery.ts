@@ -1,0 +1,150 @@
+// What the sink `docker-config` does with one file. Only the entries of our own hosts change, as text: everything else stays
+// byte for byte, and a file that cannot be understood is refused. In an entry, `auth` is ours and whatever would win over it
+// goes (`identitytoken`, `registrytoken`, `username`, `password`); other members, such as `email`, stay.
+import { outlives } from "../../src/credential.ts"
+import { DeliveryError } from "../../src/errors.ts"
+import {
+  type Delivery,
+  type DeliveryResult,
+  errorFinding,
+  type Finding,
+  type Held,
+  type Target,
+} from "../../src/sink.ts"
+import { loadFile, replaceFile, whyNotWritable } from "../_file.ts"
+import { asFinding, type FilePlace } from "../_file-errors.ts"
+import {
+  authOf,
+  type DockerConfig,
+  hidingHelper,
+  loginEdits,
+  parseDockerConfig,
+  storedLogin,
+  withEdits,
+} from "./config.ts"
+
+/** The file, and whether a login that docker does not see is to be written. */
+export type Ways = { readonly place: FilePlace; readonly allowShadowed: boolean }
+
+/** Makes the file hold the logins of all these deliveries. */
+export function deliver(
+  deliveries: readonly Delivery[],
+  { place, allowShadowed }: Ways,
+  signal: AbortSignal,
+): Promise<readonly DeliveryResult[]> {
+  // What an earlier round of this call wrote is found in place by the last one, and was delivered all the same.
+  const written = new Set<string>()
+  return replaceFile(
+    place,
+    (bytes) => {
+      const config = understood(bytes, place)
+      const edits = new Map<string, string | undefined>()
+      const result = deliveries.map(({ target, credential }): DeliveryResult => {
+        const hiding = hidingHelper(config, target.slot)
+        if (hiding && !allowShadowed)
+          return { outcome: "failed", error: shadowedError(hiding, target, place) }
+        const warning = hiding ? { warning: `docker does not look here, but asks its ${hiding}` } : {}
+        const held = storedLogin(config, target.slot)
+        if (held?.usable && outlives(held.expiresAt, credential, place.deps.clock.now()))
+          return { outcome: "unchanged", expiresAt: held.expiresAt, ...warning }
+        const changes = loginEdits(config, target.slot, authOf(credential))
+        for (const [key, value] of changes) edits.set(key, value)
+        if (changes.size > 0) written.add(target.slot)
+        const outcome = written.has(target.slot) ? "delivered" : "unchanged"
+        return { outcome, expiresAt: credential.expiresAt, ...warning }
+      })
+      return { bytes: edits.size > 0 ? Buffer.from(withEdits(config, edits)) : undefined, result }
+    },
+    signal,
+  )
+}
+
+/** What the file holds of these targets. */
+export async function read(
+  targets: readonly Target[],
+  ways: Ways,
+  signal: AbortSignal,
+): Promise<readonly Held[]> {
+  signal.throwIfAborted()
+  try {
+    const config = understood(await loadFile(ways.place), ways.place)
+    return targets.map(({ slot }) => {
+      const held = storedLogin(config, slot)
+      if (!held) return { state: "missing" }
+      const hiding = ways.allowShadowed ? undefined : hidingHelper(config, slot)
+      const differs = hiding ? `${hiding} hides it` : held.differs
+      return { state: "held", expiresAt: held.expiresAt, ...(differs === undefined ? {} : { differs }) }
+    })
+  } catch (error) {
+    if (!(error instanceof DeliveryError)) throw error
+    return targets.map(() => ({ state: "unreadable", error }))
+  }
+}
+
+/** What would keep `deliver` from the file, or docker from what it writes. */
+export async function check(
+  targets: readonly Target[],
+  ways: Ways,
+  signal: AbortSignal,
+): Promise<readonly Finding[]> {
+  signal.throwIfAborted()
+  const { place, allowShadowed } = ways
+  const subject = place.path
+  const obstacle = await whyNotWritable(place)
+  if (obstacle) return [asFinding(obstacle, subject)]
+  try {
+    const config = understood(await loadFile(place), place)
+    const hidden = targets.flatMap((target): readonly Finding[] => {
+      const hiding = hidingHelper(config, target.slot)
+      if (!hiding) return []
+      const finding = errorFinding(target.name, shadowedError(hiding, target, place))
+      return [allowShadowed ? { ...finding, level: "warning" } : finding]
+    })
+    const twins = targets.flatMap(({ slot, name }) => {
+      const twin = config.twins.get(slot)?.[0]
+      return twin === undefined ? [] : [staleTwin(name, twin)]
+    })
+    const outdone: readonly Finding[] = place.deps.env.DOCKER_AUTH_CONFIG ? [DOCKER_AUTH_CONFIG] : []
+    return [{ level: "ok", subject, message: "can be written" }, ...hidden, ...twins, ...outdone]
+  } catch (error) {
+    return [asFinding(error, subject)]
+  }
+}
+
+// Some clients take the entry that is written as an image's name is not.
+function staleTwin(subject: string, twin: string): Finding {
+  const message = `the same registry stands there as "${twin}" too, which some clients take first`
+  const fix = "`ecrelay refresh` removes it with the next new login"
+  return { level: "warning", code: "stale-twin", subject, message, fix }
+}
+
+const DOCKER_AUTH_CONFIG: Finding = {
+  level: "warning",
+  code: "docker-auth-config",
+  subject: "DOCKER_AUTH_CONFIG",
+  message: "is set here; where it is set for docker too, docker takes its logins before those of any file",
+  fix: "unset it for whoever pulls",
+}
+
+function understood(bytes: Uint8Array | undefined, place: FilePlace): DockerConfig {
+  const config = parseDockerConfig(bytes)
+  if (typeof config !== "string") return config
+  // Without a cause: a parser's message quotes what it stumbled over, which may be a password.
+  throw new DeliveryError(`${place.path}: ${config}`, {
+    sink: place.sink,
+    target: place.path,
+    code: "invalid-config",
+    hint: "correct it by hand, or move it away to begin with a new one; it is left as it is",
+    retryable: false,
+  })
+}
+
+function shadowedError(hiding: string, target: Target, { path, sink }: FilePlace): DeliveryError {
+  return new DeliveryError(`${target.name}: ${hiding} in the same file would hide the login from docker`, {
+    sink,
+    target: target.name,
+    code: "shadowed",
+    hint: `remove ${hiding} from ${path}, or choose another file with path=, or add shadowed=allow if whoever pulls does not heed it`,
+    retryable: false,
+  })
+}
