@@ -98,7 +98,14 @@ test("writes no secret into a file that everybody may read, and names what the u
   expect(out).toMatch(
     /does not see your AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY: .*\/environment \(mode 0600\)/,
   )
-  expect((await textOf(unit)) + out).not.toContain(env.AWS_SECRET_ACCESS_KEY as string)
+  const tried = await install(...WHAT, "--dry-run")
+  expect(tried.error).toBe(
+    `${out
+      .split("\n")
+      .filter((line) => line.startsWith("the unit "))
+      .join("\n")}\n`,
+  )
+  expect((await textOf(unit)) + out + tried.out).not.toContain(env.AWS_SECRET_ACCESS_KEY as string)
   const url = "postgresql://airflow:hunter2@db/airflow"
   const refused = await install("--sink", `airflow-db,conn_id=ecr,url=${url}`, "--region", "eu-west-1")
   expect(refused).toMatchObject({ out: "", code: 2 })

@@ -60,14 +60,19 @@ export async function install(given: Given, [what]: readonly string[], world: Wo
     ...(configFile.text === undefined ? [] : [{ path: configFile.path, text: configFile.text }]),
     ...units.map(({ name, text }) => ({ path: `${folderOf(order).units}/${name}`, text })),
   ]
+  const seen = { env: unitWorld.env, home: user.home }
+  const missing = [
+    ...unseen(carried, withheld, environmentFile),
+    ...(await profileNotes(config.principal.profile, world, seen)),
+  ]
   if (order.dryRun) {
     for (const { path, text } of files) world.print(`# ${path}\n${text}`)
+    // Aside, so that what stands on standard output is the files alone.
+    for (const line of missing) world.printError(line)
     return 0
   }
   for (const { path, done } of await installFiles(files, order.force)) world.print(`${done} ${path}`)
-  for (const line of unseen(carried, withheld, environmentFile)) world.print(line)
-  const seen = { env: unitWorld.env, home: user.home }
-  for (const line of await profileNotes(config.principal.profile, world, seen)) world.print(line)
+  for (const line of missing) world.print(line)
   for (const line of await lingerNotes(order)) world.print(line)
   const unit = {
     program: world.program,
