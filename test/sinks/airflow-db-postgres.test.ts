@@ -42,6 +42,13 @@ for (const place of ["postgres", "pgbouncer"] as const)
           },
           secrets: ["not-the-password", otherKey],
         }),
+      cannot:
+        place === "postgres"
+          ? {}
+          : {
+              "takes a place that refuses to be read for unreadable, and not for empty":
+                "what refuses here is the Fernet key, which an empty table is read without",
+            },
     })
   })
 
