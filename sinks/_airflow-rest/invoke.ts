@@ -19,13 +19,14 @@ export async function openInvoke(
     import("@smithy/core/protocols"),
     import("@smithy/fetch-http-handler"),
   ])
-  const { region, credentials, requestHandler } = config
+  const { region, credentials, requestHandler, customUserAgent } = config
   const { protocol, hostname, port, host, pathname } = endpointOf(config)
   const signer = new SignatureV4({ service: "airflow", region, credentials, sha256: Sha256 })
+  const userAgent = customUserAgent.map(([name, version]) => `${name}/${version}`).join(" ")
   const strategy = await retryStrategy(config)
 
   async function attempt(body: string): Promise<Reply> {
-    const headers = { host, "content-type": "application/json" }
+    const headers = { host, "content-type": "application/json", "user-agent": userAgent }
     const path = `${pathname.replace(/\/+$/, "")}/restapi/${name}`
     const where = { protocol, hostname, path, ...(port ? { port: Number(port) } : {}) }
     const unsigned = new HttpRequest({ method: "POST", ...where, headers, body })

@@ -56,6 +56,7 @@ describe.each(APIS)("on %s", (api) => {
     expect(await deliverOne(mwaaSink(mwaa.url), LOGIN)).toBe("delivered")
     expect(pathsOf(mwaa)).toEqual(["GET /version", "GET /connections/ecr", "PATCH /connections/ecr"])
     expect(mwaa.invocations.map(({ QueryParameters }) => QueryParameters)).toEqual(Array(3).fill(undefined))
+    expect([...mwaa.userAgents]).toEqual(["ecrelay/0.0.0-source"])
     expect(server.connections.get("ecr")).toEqual({
       connection_id: "ecr",
       conn_type: "docker",

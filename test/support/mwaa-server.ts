@@ -41,6 +41,8 @@ export type MwaaServer = {
   readonly invocations: readonly Invocation[]
   /** Every request, the refused ones too. */
   readonly requests: () => number
+  /** What they said in `user-agent`. */
+  readonly userAgents: ReadonlySet<string>
   /** Answers with a fault while `when` says so; undefined ends that. */
   fail(fault: Fault | undefined, when?: (call: Invocation) => boolean): void
   stop(): Promise<void>
@@ -78,11 +80,13 @@ export function startMwaa({
 }: Options): MwaaServer {
   const invocations: Invocation[] = []
   const recent: number[] = []
+  const userAgents = new Set<string>()
   let requests = 0
   let planned: { readonly fault: Fault; readonly when: (call: Invocation) => boolean } | undefined
 
   async function answer(request: Request): Promise<Response> {
     requests++
+    userAgents.add(request.headers.get("user-agent") ?? "")
     const body = await request.text()
     const invoker = authenticate(request, body, { now, region })
     const [, name = ""] = /^\/restapi\/([a-zA-Z][\w-]{0,79})$/.exec(new URL(request.url).pathname) ?? []
@@ -117,6 +121,7 @@ export function startMwaa({
     url: `http://127.0.0.1:${server.port}`,
     invocations,
     requests: () => requests,
+    userAgents,
     fail: (fault, when = () => true) => {
       planned = fault && { fault, when }
     },
