@@ -133,8 +133,9 @@ test("a secret is revealed only where it is written out, sent or compared", () =
   expect(breaches([...src, ...sinks], /\.reveal\(\)/, allowed)).toEqual([])
 })
 
-test("every sink is listed, tested and in the README", async () => {
+test("every sink is listed, tested, in the README and in the changelog", async () => {
   const readme = await readFile(join(ROOT, "README.md"), "utf8")
+  const changelog = await readFile(join(ROOT, "CHANGELOG.md"), "utf8")
   const testsOf = async (name: string) => {
     const paths = new Bun.Glob(`test/sinks/${name}{,-*}.test.ts`).scan(ROOT)
     return Promise.all(await Array.fromAsync(paths, (path) => readFile(join(ROOT, path), "utf8")))
@@ -147,6 +148,7 @@ test("every sink is listed, tested and in the README", async () => {
     ...(tests.get(name)?.some((text) => /\btestSink\(/.test(text))
       ? []
       : [`${name}: its test, test/sinks/${name}.test.ts, in which testSink() proves the contract`]),
+    ...(changelog.includes(`\`${name}\``) ? [] : [`${name}: its line in CHANGELOG.md`]),
     ...(readme.includes(`| \`${name}\` |`) ? [] : [`${name}: its row in the README's table of sinks`]),
   ])
   expect(missing).toEqual([])
