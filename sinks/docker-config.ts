@@ -75,8 +75,8 @@ export default defineSink({
 
 /** The file that is meant, by its name alone. Throws a ConfigError where there is nothing to tell it by. */
 function configPath(path: string | undefined, { env, home }: SinkDeps): string {
-  const folder = path ?? (env.DOCKER_CONFIG ? resolve(env.DOCKER_CONFIG, "config.json") : "~/.docker")
-  const full = inHome(folder, home)
+  const given = path ?? (env.DOCKER_CONFIG ? resolve(env.DOCKER_CONFIG, "config.json") : "~/.docker")
+  const full = inHome(given, home)
   if (full === undefined)
     throw refused(
       "there is no home directory: say which file with path=/…/config.json, or set DOCKER_CONFIG or HOME",

@@ -25,7 +25,7 @@ const ELSEWHERE: Readonly<Record<string, readonly [file: string, words: string]>
 
 /** Not to be had from `check`, which writes nothing, and why. */
 const NOT_IN_CHECK: Readonly<Record<string, string>> = {
-  ...only("what a write comes to", [
+  ...because("what a write comes to", [
     ...[
       "changed-meanwhile",
       "created-meanwhile",
@@ -38,15 +38,15 @@ const NOT_IN_CHECK: Readonly<Record<string, string>> = {
     ...["packet-too-small", "rejected", "unexpected-answer", "invalid", "conflict", "too-long", "kms-key"],
     ...["allowed-pattern", "parameter-limit", "parameter-type", "version-limit", "secret-limit", "deleted"],
   ]),
-  ...only("of a delivery", ["duplicate-target", "no-account", "probe-refused", "stdout-closed"]),
-  ...only("of --aws-conn-id, whose own tests have them", [
+  ...because("of a delivery", ["duplicate-target", "no-account", "probe-refused", "stdout-closed"]),
+  ...because("of --aws-conn-id, whose own tests have them", [
     ...["connection-ambiguous", "connection-invalid", "connection-missing"],
   ]),
-  ...only("a reference that a sink gives its own words", ["secret-missing"]),
-  ...only("no person can bring it about", ["bug", "command-not-started"]),
+  ...because("a reference that a sink gives its own words", ["secret-missing"]),
+  ...because("no person can bring it about", ["bug", "command-not-started"]),
 }
 
-function only(why: string, codes: readonly string[]): Readonly<Record<string, string>> {
+function because(why: string, codes: readonly string[]): Readonly<Record<string, string>> {
   return Object.fromEntries(codes.map((code) => [code, why]))
 }
 

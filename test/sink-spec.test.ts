@@ -89,7 +89,7 @@ const MARK = "\u2603"
 test("no text makes it do anything but answer or complain, and no complaint quotes what stood behind the type", () => {
   fc.assert(
     fc.property(fc.string(), (text) => {
-      for (const complaint of complaintsOf(() => parseSinkText(`fake,${text}${MARK}`, "--sink")))
+      for (const complaint of complaintsOf(() => parseSinkText(`fake,${MARK}${text}${MARK}`, "--sink")))
         expect(complaint).not.toContain(MARK)
     }),
   )

@@ -56,7 +56,12 @@ function deliver(login: Login): object {
   const { host } = login
   const held = loginIn(fileOf(login))
   if (held && held.username !== "AWS")
-    return { host, outcome: "failed", message: `holds ${login.password}, which is not ours`, hint: "look." }
+    return {
+      host,
+      outcome: "failed",
+      message: `holds ${login.password}, which is not ours`,
+      hint: "look who else writes it.",
+    }
   if (held?.password === login.password) return { host, outcome: "unchanged" }
   write(login)
   return { host, outcome: "delivered", expiresAt: login.expiresAt }
