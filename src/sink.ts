@@ -50,7 +50,7 @@ export type Held =
       readonly expiresAt: number | undefined
       /**
        * Why it is not what we would write, password aside: `host is https://…`; absent where all is right. What differs is
-       * due at once: `deliver` mends what it can of it, also in a login that it keeps since it outlives ours.
+       * due at once: `deliver` mends it, with the login that is there if that outlives ours and can be kept, else with ours.
        */
       readonly differs?: string
     }
@@ -83,7 +83,8 @@ export type Sink = {
   deliver(deliveries: readonly Delivery[], signal: AbortSignal): Promise<readonly DeliveryResult[]>
   /**
    * What each target holds now, in order. Changes nothing. What cannot be read is `unreadable`, never `missing`; where that
-   * is so of all, it may as well throw the DeliveryError.
+   * is so of all, it may as well throw the DeliveryError. What is no login to ECR is `unreadable` with the error that
+   * `deliver` would give, or `held` with what differs.
    */
   read?(targets: readonly Target[], signal: AbortSignal): Promise<readonly Held[]>
   /**

@@ -17,6 +17,7 @@ declare module "ecrelay" {
     readonly durationOption: typeof durationOption
     readonly fillTemplate: typeof fillTemplate
     readonly templateProblem: typeof templateProblem
+    readonly errorFinding: typeof errorFinding
     readonly outlives: typeof outlives
     readonly expiryOf: typeof expiryOf
     readonly isEcrHost: typeof isEcrHost
@@ -67,7 +68,7 @@ declare module "ecrelay" {
         readonly expiresAt: number | undefined
         /**
          * Why it is not what we would write, password aside: `host is https://…`; absent where all is right. What differs is
-         * due at once: `deliver` mends what it can of it, also in a login that it keeps since it outlives ours.
+         * due at once: `deliver` mends it, with the login that is there if that outlives ours and can be kept, else with ours.
          */
         readonly differs?: string
       }
@@ -103,7 +104,8 @@ declare module "ecrelay" {
     deliver(deliveries: readonly Delivery[], signal: AbortSignal): Promise<readonly DeliveryResult[]>
     /**
      * What each target holds now, in order. Changes nothing. What cannot be read is `unreadable`, never `missing`; where that
-     * is so of all, it may as well throw the DeliveryError.
+     * is so of all, it may as well throw the DeliveryError. What is no login to ECR is `unreadable` with the error that
+     * `deliver` would give, or `held` with what differs.
      */
     read?(targets: readonly Target[], signal: AbortSignal): Promise<readonly Held[]>
     /**
@@ -153,6 +155,20 @@ declare module "ecrelay" {
     /** Throws a ConfigError where options do not go together, or the environment lacks what they mean. */
     create(options: v.InferOutput<Schema>, deps: SinkDeps): Sink
   }
+
+  /** What an error comes to as a finding. What the subject says already is not said again. */
+  function errorFinding(
+    subject: string,
+    {
+      code,
+      message,
+      hint,
+    }: {
+      readonly code: string
+      readonly message: string
+      readonly hint?: string | undefined
+    },
+  ): Finding
 
   /** Gives a kind of sink its types; the list holds them without the option types. */
   function defineSink<const Schema extends OptionsSchema>(kind: SinkKind<Schema>): SinkKind

@@ -13,7 +13,7 @@ import type { Credential, Delivery, DeliveryResult, Finding, Held, Module, Targe
 type Found = { readonly version: number; readonly data: Readonly<Record<string, unknown>> | undefined }
 
 const vault: Module = ({ v, defineSink, DeliveryError, isEcrHost, outlives, ...contract }) => {
-  const { textOption, secretOption, flagOption, fillTemplate, templateProblem } = contract
+  const { textOption, secretOption, flagOption, fillTemplate, templateProblem, errorFinding } = contract
   const options = v.strictObject({
     address: v.pipe(
       textOption("URL of Vault, such as https://vault.example.com:8200"),
@@ -133,8 +133,8 @@ const vault: Module = ({ v, defineSink, DeliveryError, isEcrHost, outlives, ...c
           const results = await each(targets, (one) => look(one, signal))
           return results.map((one, i): Finding => {
             const subject = targets[i]?.name ?? address
-            if (!(one instanceof DeliveryError)) return { level: "ok", subject, message: "can be read" }
-            return { level: "error", subject, message: one.message, fix: one.hint ?? "" }
+            if (one instanceof DeliveryError) return errorFinding(subject, one)
+            return { level: "ok", subject, message: "can be read" }
           })
         },
       }

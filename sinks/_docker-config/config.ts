@@ -20,6 +20,7 @@ export type DockerConfig = {
 
 /** A login as it stands; `differs` says why it is not what we would write. */
 export type StoredLogin = {
+  readonly auth: string
   readonly expiresAt: number | undefined
   readonly differs: string | undefined
   /** Whether programs would really log in with it. */
@@ -82,9 +83,12 @@ export function storedLogin(config: DockerConfig, host: string): StoredLogin | u
         ? undefined
         : `user name is not ${USER_NAME}`
   const differs = fault ?? (rivals[0] ? `"${rivals[0]}" stands beside it` : undefined)
+  const twin = config.twins.get(host)?.[0]
+  const elsewhere = twin && (key === host ? `it stands under "${twin}" too` : `it stands under "${twin}"`)
   return {
+    auth: String(entry.auth ?? ""),
     expiresAt: login && expiryOf(login.password.reveal()),
-    differs: differs ?? (key === host ? undefined : `it stands under "${key}"`),
+    differs: differs ?? elsewhere,
     usable: differs === undefined,
   }
 }

@@ -45,13 +45,12 @@ export function deliver(
           return { outcome: "failed", error: shadowedError(hiding, target, place) }
         const warning = hiding ? { warning: `docker does not look here, but asks its ${hiding}` } : {}
         const held = storedLogin(config, target.slot)
-        if (held?.usable && outlives(held.expiresAt, credential, place.deps.clock.now()))
-          return { outcome: "unchanged", expiresAt: held.expiresAt, ...warning }
-        const changes = loginEdits(config, target.slot, authOf(credential))
+        const keeps = held?.usable && outlives(held.expiresAt, credential, place.deps.clock.now())
+        const changes = loginEdits(config, target.slot, keeps ? held.auth : authOf(credential))
         for (const [key, value] of changes) edits.set(key, value)
         if (changes.size > 0) written.add(target.slot)
         const outcome = written.has(target.slot) ? "delivered" : "unchanged"
-        return { outcome, expiresAt: credential.expiresAt, ...warning }
+        return { outcome, expiresAt: (keeps ? held : credential).expiresAt, ...warning }
       })
       return { bytes: edits.size > 0 ? Buffer.from(withEdits(config, edits)) : undefined, result }
     },
@@ -114,7 +113,7 @@ export async function check(
 // Some clients take the entry that is written as an image's name is not.
 function staleTwin(subject: string, twin: string): Finding {
   const message = `the same registry stands there as "${twin}" too, which some clients take first`
-  const fix = "`ecrelay refresh` removes it with the next new login"
+  const fix = "`ecrelay refresh` removes it"
   return { level: "warning", code: "stale-twin", subject, message, fix }
 }
 

@@ -7,6 +7,7 @@ import { isEcrHost } from "../../src/registry.ts"
 import {
   defineSink,
   durationOption,
+  errorFinding,
   fillTemplate,
   flagOption,
   listOption,
@@ -28,6 +29,7 @@ export type Host = {
   readonly durationOption: typeof durationOption
   readonly fillTemplate: typeof fillTemplate
   readonly templateProblem: typeof templateProblem
+  readonly errorFinding: typeof errorFinding
   readonly outlives: typeof outlives
   readonly expiryOf: typeof expiryOf
   readonly isEcrHost: typeof isEcrHost
@@ -50,6 +52,7 @@ export const host: Host = {
   durationOption,
   fillTemplate,
   templateProblem,
+  errorFinding,
   outlives,
   expiryOf,
   isEcrHost,

@@ -22,7 +22,15 @@ import {
   ZERO_REGISTRY,
 } from "../support/sinks.ts"
 
-testSink({ kind, file: import.meta.resolve("../../sinks/docker-config.ts"), open: openDockerConfig })
+testSink({
+  kind,
+  file: import.meta.resolve("../../sinks/docker-config.ts"),
+  open: openDockerConfig,
+  cannot: {
+    "takes what is not ours neither for missing nor for right":
+      "whatever stands under a registry's own name is ours; what is refused is a helper, and the slot holds nothing then",
+  },
+})
 
 const HOST = REGISTRY.host
 const SHORT = credentialWith({ registry: REGISTRY, expiresAt: NOW + hours(12), password: "pass" })
@@ -78,9 +86,16 @@ test("writes nothing for a twin or another member when nothing of it is left", a
   expect(snapshotOf(dirname(file))).toEqual(before)
 })
 
-test("leaves a twin alone that outlives ours while no other login stands", async () => {
+test.each([
+  ["alone", [`https://${HOST}`]],
+  ["beside it", [`https://${HOST}`, HOST]],
+])("keeps a login that outlives ours, and removes its twin, which stands %s", async (_, keys) => {
   const later = makeCredential({ registry: REGISTRY, expiresAt: NOW + hours(12.5), size: 300 })
-  const file = configFile(JSON.stringify({ auths: { [`https://${HOST}`]: { auth: authOf(later) } } }))
+  const auth = authOf(later)
+  const auths = Object.fromEntries(keys.map((key) => [key, { auth }]))
+  const file = configFile(JSON.stringify({ auths }))
+  expect(await deliver(file, fresh())).toEqual({ outcome: "delivered", expiresAt: later.expiresAt })
+  expect(JSON.parse(readFileSync(file, "utf8"))).toEqual({ auths: { [HOST]: { auth } } })
   expect(await deliver(file, fresh())).toEqual({ outcome: "unchanged", expiresAt: later.expiresAt })
 })
 
@@ -170,7 +185,10 @@ test("reads what stands for a host, and why it is not what we would write", asyn
   }
   const held = { state: "held", expiresAt } as const
   expect(await heldBy({ auths: { [HOST]: { auth } } })).toEqual(held)
-  expect(await heldBy({ auths: { [HOST]: { auth }, [`https://${HOST}`]: { auth: "b2xk" } } })).toEqual(held)
+  expect(await heldBy({ auths: { [HOST]: { auth }, [`https://${HOST}`]: { auth: "b2xk" } } })).toEqual({
+    ...held,
+    differs: `it stands under "https://${HOST}" too`,
+  })
   expect(await heldBy({ auths: { [HOST]: {} } })).toEqual({ state: "missing" })
   expect(await heldBy({ auths: { [`https://${HOST}`]: { auth } } })).toEqual({
     ...held,

@@ -4,6 +4,7 @@ import { tmpdir } from "node:os"
 import { join } from "node:path"
 import kind from "../../sinks/exec.ts"
 import { snapshotOf } from "../support/docker-file.ts"
+import { readsNothing } from "../support/sink-promises.ts"
 import { type SinkRig, testSink } from "../support/sink-suite.ts"
 
 const file = import.meta.resolve("../../sinks/exec.ts")
@@ -43,6 +44,10 @@ function opened(answers: readonly string[], ...ways: readonly string[]): () => P
         return async () => rmSync(join(folder, "broken"))
       },
       spoil: async ({ slot }) => writeFileSync(loginFile(slot), JSON.stringify({ username: "theirs" })),
+      distort: async ({ slot }) => {
+        const login = JSON.parse(readFileSync(loginFile(slot), "utf8"))
+        writeFileSync(loginFile(slot), JSON.stringify({ ...login, host: `https://${slot}` }))
+      },
       close: async () => rmSync(folder, { recursive: true, force: true }),
     }
   }
@@ -67,8 +72,7 @@ testSink({
     "changes nothing when the same is delivered twice": ONLY_EXIT_CODE,
     "delivers to 500 registries at once": `${ONLY_EXIT_CODE}, so the second time is no \`unchanged\``,
     "fails one slot alone where only that one cannot be written": ONLY_EXIT_CODE,
-    "reads what a target holds, and until when": ONLY_EXIT_CODE,
-    "takes a place that refuses to be read for unreadable, and not for empty": ONLY_EXIT_CODE,
+    ...readsNothing(ONLY_EXIT_CODE),
     "finds that all is well, and otherwise what is wrong and what to do": `${ONLY_EXIT_CODE}, and it is asked for deliveries alone`,
   },
 })

@@ -41,6 +41,10 @@ async function openVault(): Promise<SinkRig> {
     spoil: async ({ slot }) => {
       vault.secrets.set(slot, { version: 1, data: { owner: "team" } })
     },
+    distort: async ({ slot }) => {
+      const { version, data } = vault.secrets.get(slot) ?? { version: 0 }
+      vault.secrets.set(slot, { version: version + 1, data: { ...data, host: `https://${data?.host}` } })
+    },
     secrets: [VAULT_TOKEN],
     close: () => vault.stop(),
   }

@@ -9,6 +9,7 @@ import { startDockerDaemon } from "../support/docker-daemon.ts"
 import { lackOf, testUnless } from "../support/files.ts"
 import { RUNTIMES, runUnder } from "../support/runtimes.ts"
 import { deliver } from "../support/sink-expectations.ts"
+import { readsNothing } from "../support/sink-promises.ts"
 import { type SinkRig, testSink } from "../support/sink-suite.ts"
 import { deliveriesOf, hours, makeSink, manyRegistries, NOW, testDeps } from "../support/sinks.ts"
 
@@ -72,8 +73,7 @@ testSink({
       "one stream for all: where one login cannot be written, none can",
     "says that a place which does not answer may answer soon, and names it":
       "a reader that is slow is waited for, and one that has gone does not come back",
-    "reads what a target holds, and until when": NOT_READ_BACK,
-    "takes a place that refuses to be read for unreadable, and not for empty": NOT_READ_BACK,
+    ...readsNothing(NOT_READ_BACK),
     "finds that all is well, and otherwise what is wrong and what to do": NOTHING_THERE,
     "reads and checks nothing when the signal is aborted": NOTHING_THERE,
     "changes nothing when it reads or checks": NOTHING_THERE,

@@ -173,6 +173,10 @@ export async function openRig(place: Place, disturbance: Disturbance): Promise<S
     breakDelivery: () => breakTable(airflow),
     spoil: ({ slot }) =>
       airflow.insert({ conn_id: slot, conn_type: "postgres", host: "db", plain: "theirs" }),
+    distort: async ({ slot, registry }) =>
+      void (await airflow.run(
+        `UPDATE ${airflow.dialect === "mysql" ? "`connection`" : "connection"} SET host = 'https://${registry.host}' WHERE conn_id = '${slot}'`,
+      )),
     secrets: [fernetKey, ...(disturbance.secrets ?? [])],
     close: async () => {
       await airflow[Symbol.asyncDispose]()

@@ -3,7 +3,7 @@
 import { randomBytes } from "node:crypto"
 import kind from "../../sinks/aws-secrets-manager.ts"
 import type { Sink, SinkDeps } from "../../src/sink.ts"
-import { accessTo, readers } from "./aws-ssm.ts"
+import { accessTo, distorted, readers } from "./aws-ssm.ts"
 import { type SecretsServer, startSecretsManager } from "./secrets-server.ts"
 import type { SinkRig } from "./sink-suite.ts"
 import { makeSink, testDeps } from "./sinks.ts"
@@ -112,6 +112,10 @@ export async function openSecretsManager(format: string, url?: string): Promise<
     },
     spoil: async ({ slot }) => {
       await ask(endpoint, "CreateSecret", { Name: slot, SecretString: "theirs" })
+    },
+    distort: async ({ slot, registry }) => {
+      const SecretString = distorted((await textIn(slot)) ?? "", registry.host)
+      await ask(endpoint, "PutSecretValue", { SecretId: slot, SecretString })
     },
     close: async () => {
       await Promise.all([own?.stop(), denying.stop()])

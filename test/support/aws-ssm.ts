@@ -78,6 +78,16 @@ export const readers: Readonly<Record<string, (text: string, host: string) => St
   },
 }
 
+/** The text of a login with another user or another host in it; after a password alone, a line's end. */
+export function distorted(text: string, host: string): string {
+  const asOther = (_: string, auth: string) => {
+    const [, ...password] = Buffer.from(auth, "base64").toString().split(":")
+    return `"auth":"${Buffer.from(["aws", ...password].join(":")).toString("base64")}"`
+  }
+  if (text.includes('"auths"')) return text.replace(/"auth":"([^"]*)"/, asOther)
+  return text.includes(host) ? text.replace(host, `old.${host}`) : `${text}\n`
+}
+
 type Page = { readonly Parameters: readonly { readonly Name: string }[]; readonly NextToken?: string }
 
 async function parametersUnder(url: string, Path: string): Promise<Page["Parameters"]> {
@@ -120,17 +130,19 @@ export async function openParameterStore(format: string, url?: string): Promise<
   const options = { ...naming, format, region: "eu-central-1", tier: "Intelligent-Tiering" }
   // As for any user: somebody else's server may drop a connection.
   const attempts = url === undefined ? {} : { AWS_MAX_ATTEMPTS: "3" }
+  const textIn = async (name: string) =>
+    own
+      ? own.parameters.get(name)?.value
+      : (
+          await askSsm<{ Parameters: readonly { Value: string }[] }>(endpoint, "GetParameters", {
+            Names: [name],
+            WithDecryption: true,
+          })
+        ).Parameters[0]?.Value
   return {
     setup: { options, deps: { aws: accessTo(endpoint, breakable, attempts) } },
     stored: async ({ slot, registry }) => {
-      const found = own
-        ? own.parameters.get(slot)?.value
-        : (
-            await askSsm<{ Parameters: readonly { Value: string }[] }>(endpoint, "GetParameters", {
-              Names: [slot],
-              WithDecryption: true,
-            })
-          ).Parameters[0]?.Value
+      const found = await textIn(slot)
       if (found === undefined || found === "theirs") return undefined
       return readers[format]?.(found, registry.host)
     },
@@ -153,6 +165,10 @@ export async function openParameterStore(format: string, url?: string): Promise<
     },
     spoil: async ({ slot }) => {
       await askSsm(endpoint, "PutParameter", { Name: slot, Value: "theirs", Type: "SecureString" })
+    },
+    distort: async ({ slot, registry }) => {
+      const Value = distorted((await textIn(slot)) ?? "", registry.host)
+      await askSsm(endpoint, "PutParameter", { Name: slot, Value, Type: "SecureString", Overwrite: true })
     },
     close: async () => {
       await Promise.all([own?.stop(), denying.stop()])

@@ -76,10 +76,8 @@ export async function openDockerConfig(): Promise<SinkRig> {
       return { parts: OTHER_PARTS.map((part) => content.includes(part)), names }
     },
     unreachable: async () => {
-      const other = join(folder, "locked", "config.json")
-      const world = lockedWorld(other)
-      world.hold()
-      return { options: { path: other }, deps: { clock: world.clock } }
+      hold()
+      return setup
     },
     refused: async () => {
       writeFileSync(join(folder, "broken.json"), `{"auths": {"a": {"auth": "c2VjcmV0"`)
@@ -93,6 +91,8 @@ export async function openDockerConfig(): Promise<SinkRig> {
       mkdirSync(dirname(file))
       writeFileSync(file, JSON.stringify({ credHelpers: { [target.slot]: "ecr-login" } }))
     },
+    distort: async ({ slot }) =>
+      writeFileSync(file, readFileSync(file, "utf8").replace(`"${slot}"`, `"https://${slot}"`)),
     secrets: ["c2VjcmV0"],
     close: async () => rmSync(folder, { recursive: true, force: true }),
   }

@@ -62,7 +62,7 @@ function deliver(login: Login): object {
       message: `holds ${login.password}, which is not ours`,
       hint: "look who else writes it.",
     }
-  if (held?.password === login.password) return { host, outcome: "unchanged" }
+  if (held?.password === login.password && held?.host === host) return { host, outcome: "unchanged" }
   write(login)
   return { host, outcome: "delivered", expiresAt: login.expiresAt }
 }
@@ -70,7 +70,11 @@ function deliver(login: Login): object {
 function read(registry: Login): object {
   const held = loginIn(fileOf(registry))
   if (!held) return { host: registry.host, state: "missing" }
-  return { host: registry.host, state: "held", ...(held.expiresAt ? { expiresAt: held.expiresAt } : {}) }
+  const { host } = registry
+  const expiry = held.expiresAt ? { expiresAt: held.expiresAt } : {}
+  const differs =
+    held?.host === host && held.username === "AWS" ? {} : { differs: "it is not what I would write" }
+  return { host, state: "held", ...expiry, ...differs }
 }
 
 const { action, registries } = request

@@ -22,8 +22,9 @@ export async function openLoginFiles(form: object, reader: Reader): Promise<Sink
   const ours = () => join(home, `${REGISTRY.account}.${REGISTRY.region}`)
   const { clock, hold, letGo } = lockedWorld(ours())
   const isOurs = (name: string) => /^\d{12}\.[a-z\d-]+$/.test(name)
+  const setup = { options: { ...form, path }, deps: { clock } }
   return {
-    setup: { options: { ...form, path }, deps: { clock } },
+    setup,
     stored: async (target) =>
       existsSync(target.slot) ? reader(readFileSync(target.slot, "utf8"), target) : undefined,
     snapshot: async () => snapshotOf(folder),
@@ -38,10 +39,8 @@ export async function openLoginFiles(form: object, reader: Reader): Promise<Sink
         .sort()
         .map((name) => [name, readFileSync(join(home, name), "utf8")]),
     unreachable: async () => {
-      const other = join(folder, "locked", "ecr")
-      const world = lockedWorld(other)
-      world.hold()
-      return { options: { ...form, path: other }, deps: { clock: world.clock } }
+      hold()
+      return setup
     },
     refused: async () => {
       const foreign = join(folder, "foreign")
@@ -55,6 +54,12 @@ export async function openLoginFiles(form: object, reader: Reader): Promise<Sink
     spoil: async ({ slot }) => {
       mkdirSync(dirname(slot), { recursive: true })
       writeFileSync(slot, FOREIGN)
+    },
+    // In another form of its own.
+    distort: async (target) => {
+      const { host, password } = reader(readFileSync(target.slot, "utf8"), target) ?? {}
+      const netrc = `machine ${host}\n  login AWS\n  password ${password}\n`
+      writeFileSync(target.slot, "format" in form && form.format === "netrc" ? String(password) : netrc)
     },
     secrets: ["c2VjcmV0"],
     close: async () => rmSync(folder, { recursive: true, force: true }),

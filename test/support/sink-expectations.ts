@@ -18,7 +18,14 @@ export function make(rig: SinkRig, suite: SinkSuite, setup: SinkSetup = rig.setu
 
 /** A hook of the rig that the promise at hand cannot do without. */
 export function hook<
-  Name extends "seedNeighbours" | "neighbours" | "unreachable" | "refused" | "breakDelivery" | "spoil",
+  Name extends
+    | "seedNeighbours"
+    | "neighbours"
+    | "unreachable"
+    | "refused"
+    | "breakDelivery"
+    | "spoil"
+    | "distort",
 >(rig: SinkRig, name: Name): NonNullable<SinkRig[Name]> {
   const found = rig[name]
   if (!found)
@@ -52,12 +59,27 @@ export async function settle(
   }
 }
 
+/** The states of what each registry's target holds; where reading throws a DeliveryError, none can be read. */
+export async function statesOf(sink: Sink, registries: readonly Registry[]): Promise<readonly string[]> {
+  if (!sink.read) throw new Error("the sink cannot read: declare it in `cannot`")
+  const targets = registries.map((registry) => onlyTarget(sink, registry))
+  try {
+    return (await sink.read(targets, calm())).map(({ state }) => state)
+  } catch (error) {
+    if (!(error instanceof DeliveryError)) throw error
+    return targets.map(() => "unreadable")
+  }
+}
+
 /** The errors among the results. */
 export function failuresOf(results: readonly (DeliveryResult | Error)[]): readonly Error[] {
   return results.flatMap((result) =>
     result instanceof Error ? [result] : result.outcome === "failed" ? [result.error] : [],
   )
 }
+
+/** A stable word for programs. */
+export const CODE = /^[a-z][a-z0-9-]*$/
 
 /** Expects an error that names sink and target, says whether it may pass, and else what to do. */
 export function expectFailure(
@@ -72,7 +94,7 @@ export function expectFailure(
   // The slot itself, or the place that its name begins with.
   expect(error.target).not.toBe("")
   expect(target.name).toContain(error.target)
-  expect(error.code).toMatch(/^[a-z][a-z0-9-]*$/)
+  expect(error.code).toMatch(CODE)
   expect(error.message).toMatch(/^\S.*[^.\s]$/)
   if (!retryable) expect((error.hint ?? "").length).toBeGreaterThan(10)
 }

@@ -3,11 +3,11 @@
 import { expect } from "bun:test"
 import * as v from "valibot"
 import type { Credential } from "../../src/credential.ts"
-import { DeliveryError } from "../../src/errors.ts"
 import type { Finding, Sink } from "../../src/sink.ts"
 import { AWKWARD_PASSWORDS, credentialWith, makeCredential } from "./credentials.ts"
 import { textOf } from "./secrets.ts"
 import {
+  CODE,
   deliver,
   expectExpiry,
   expectFailure,
@@ -19,6 +19,7 @@ import {
   outcomes,
   seconds,
   settle,
+  statesOf,
   targetsMadeUnderDeno,
 } from "./sink-expectations.ts"
 import type { SinkRig, SinkSuite } from "./sink-suite.ts"
@@ -227,26 +228,64 @@ export const proofs = {
 
   "takes a place that refuses to be read for unreadable, and not for empty": async (rig, suite) => {
     const sink = make(rig, suite, await hook(rig, "refused")())
+    expect(await statesOf(sink, [REGISTRY, ZERO_REGISTRY])).toEqual(["unreadable", "unreadable"])
+  },
+
+  "takes nothing for missing that it cannot get at": async (rig, suite) => {
+    const sink = make(rig, suite)
+    await deliver(sink, [fresh()])
+    const away = make(rig, suite, await hook(rig, "unreachable")())
+    expect(await statesOf(away, [REGISTRY])).not.toContain("missing")
+    await hook(rig, "breakDelivery")()
+    expect(await statesOf(sink, [REGISTRY])).not.toContain("missing")
+  },
+
+  "takes what is not ours neither for missing nor for right": async (rig, suite) => {
+    const sink = make(rig, suite)
     if (!sink.read) throw new Error("the sink cannot read: declare it in `cannot`")
+    await hook(rig, "spoil")(onlyTarget(sink, ZERO_REGISTRY))
+    await deliver(sink, [fresh()])
     const targets = [onlyTarget(sink, REGISTRY), onlyTarget(sink, ZERO_REGISTRY)]
-    const held = await sink.read(targets, calm()).catch((error: unknown) => {
-      if (!(error instanceof DeliveryError)) throw error
-      return targets.map(() => ({ state: "unreadable" }))
-    })
-    expect(held.map(({ state }) => state)).toEqual(["unreadable", "unreadable"])
+    const [ours, theirs] = await sink.read(targets, calm())
+    expect(ours?.state === "held" && ours.differs).toBeUndefined()
+    expect(theirs?.state === "unreadable" || (theirs?.state === "held" && theirs.differs)).toBeTruthy()
+  },
+
+  "mends what differs, also in a login that outlives ours": async (rig, suite) => {
+    const sink = make(rig, suite)
+    if (!sink.read) throw new Error("the sink cannot read: declare it in `cannot`")
+    const targets = [onlyTarget(sink, REGISTRY)]
+    const credentials = [fresh(), older()] as const
+    await deliver(sink, [credentials[0]])
+    await hook(rig, "distort")(onlyTarget(sink, REGISTRY))
+    const [distorted] = await sink.read(targets, calm())
+    expect(distorted?.state === "held" && distorted.differs).toBeTruthy()
+    const [result] = await deliver(sink, [credentials[1]])
+    expect(result?.outcome).toBe("delivered")
+    const [mended] = await sink.read(targets, calm())
+    expect(mended?.state === "held" && mended.differs).toBeUndefined()
+    // The one that was there or ours: either is right, and said as it is.
+    const stored = await rig.stored(onlyTarget(sink, REGISTRY))
+    const kept = credentials.find(({ password }) => password.reveal() === stored?.password)
+    if (!kept) throw new Error("the slot holds neither of the two logins")
+    await expectStored(rig, sink, kept)
+    expectExpiry(result, kept.expiresAt)
   },
 
   "finds that all is well, and otherwise what is wrong and what to do": async (rig, suite) => {
     const levelsOf = (findings: readonly Finding[]) => findings.map(({ level }) => level)
     const sink = make(rig, suite)
     if (!sink.check) throw new Error("the sink cannot check: declare it in `cannot`")
-    const well = levelsOf(await sink.check([onlyTarget(sink, REGISTRY)], calm()))
-    expect(well).toContain("ok")
-    expect(well).not.toContain("error")
+    const well = await sink.check([onlyTarget(sink, REGISTRY)], calm())
+    expect(levelsOf(well)).toContain("ok")
+    expect(levelsOf(well)).not.toContain("error")
     const refused = make(rig, suite, await hook(rig, "refused")())
     const found = (await refused.check?.([onlyTarget(refused, REGISTRY)], calm())) ?? []
     expect(levelsOf(found)).toContain("error")
-    for (const { level, fix = "" } of found) if (level === "error") expect(fix.length).toBeGreaterThan(10)
+    for (const { level, code, fix = "" } of [...well, ...found]) {
+      if (level !== "ok") expect(code).toMatch(CODE)
+      if (level === "error") expect(fix.length).toBeGreaterThan(10)
+    }
   },
 
   "reads and checks nothing when the signal is aborted": async (rig, suite) => {
@@ -294,3 +333,12 @@ export const proofs = {
 
 /** The sentence of a promise. */
 export type SinkPromise = keyof typeof proofs
+
+/** The promises that a sink which reads nothing cannot make, and why it does not. */
+export const readsNothing = (reason: string): Partial<Record<SinkPromise, string>> => ({
+  "reads what a target holds, and until when": reason,
+  "takes a place that refuses to be read for unreadable, and not for empty": reason,
+  "takes nothing for missing that it cannot get at": reason,
+  "takes what is not ours neither for missing nor for right": reason,
+  "mends what differs, also in a login that outlives ours": reason,
+})

@@ -32,6 +32,8 @@ export type SinkRig = {
   breakDelivery?(): Promise<() => Promise<void>>
   /** Makes this one slot one that the sink must refuse to write, while it writes the others. */
   spoil?(target: Target): Promise<void>
+  /** Makes the login in this slot differ from what the sink would write, password aside: for another host, in another form. */
+  distort?(target: Target): Promise<void>
   /** Secrets of the setup besides the credentials: a database's password, a key. */
   readonly secrets?: readonly string[]
   close(): Promise<void>
