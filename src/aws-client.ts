@@ -6,7 +6,6 @@ import {
   type AwsService,
   type AwsSettings,
   clientConfig,
-  codedFetch,
   defaultRegion,
   type Environment,
   loadProfileKeys,
@@ -68,7 +67,7 @@ async function loadSettings(
   const region = givenRegion ?? identity?.region ?? defaultRegion(env, profileKeys)
   if (!region) throw noRegion(principal)
   const { FetchHttpHandler } = await import("./ecr-client.ts")
-  const customFetch = codedFetch(await trustingFetch(deps.fetch, env, profileKeys, identity))
+  const customFetch = await trustingFetch(deps.fetch, env, profileKeys, identity)
   return {
     env,
     region,

@@ -100,7 +100,8 @@ export function isTransient(cause: unknown): boolean {
     $metadata?: { httpStatusCode?: number }
   }
   if ($retryable !== undefined) return true
-  if (Number($metadata?.httpStatusCode ?? status ?? 0) >= 500) return true
+  const answered = Number($metadata?.httpStatusCode ?? status ?? 0)
+  if (answered === 429 || answered >= 500) return true
   for (const key of [code, name]) {
     if (typeof key !== "string") continue
     if (TRANSIENT_CODES.has(key) || TRANSIENT_SQLSTATE_CLASSES.test(key)) return true

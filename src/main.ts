@@ -4,6 +4,7 @@ import process from "node:process"
 import { sinkKinds } from "../sinks/index.ts"
 import { parseArguments } from "./cli.ts"
 import { systemClock } from "./clock.ts"
+import { codedFetch } from "./coded-fetch.ts"
 import { ConfigError, DeliveryError, FetchError } from "./errors.ts"
 import type { World } from "./session.ts"
 import { VERSION } from "./version.ts"
@@ -38,7 +39,7 @@ async function createWorld(): Promise<World> {
     env,
     clock: systemClock,
     random: Math.random,
-    fetch,
+    fetch: codedFetch(fetch),
     writeOut,
     kinds: sinkKinds,
     loadAirflowConnection: async (...args) =>

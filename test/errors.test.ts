@@ -14,6 +14,7 @@ test.each([
   ["a time-out", new DOMException("x", "TimeoutError")],
   ["what the SDK marks as retryable", Object.assign(new Error("x"), { $retryable: {} })],
   ["a 503", Object.assign(new Error("x"), { $metadata: { httpStatusCode: 503 } })],
+  ["being asked to slow down", { status: 429 }],
   ["a proxy's 502", Object.assign(new Error("x"), { status: 502 })],
   ["PostgreSQL that starts up", withCode("57P03")],
   ["PostgreSQL that lost the connection", withCode("08006")],

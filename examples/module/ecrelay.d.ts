@@ -130,7 +130,10 @@ declare module "ecrelay" {
     readonly home: string | undefined
     /** The effective user id, undefined where the platform has none. */
     readonly uid: number | undefined
-    /** The runtime's own, which heeds the proxy variables; it trusts AWS_CA_BUNDLE only where `aws` is used. */
+    /**
+     * The runtime's own, which heeds the proxy variables; it trusts AWS_CA_BUNDLE only where `aws` is used. A call that fails
+     * rejects with a `code` that `isTransient` knows.
+     */
     readonly fetch: typeof fetch
     /** Writes to standard output, for a sink with `takesStdout`. Rejects where not all of it could be written. */
     readonly writeOut: (text: string) => Promise<void>

@@ -12,7 +12,7 @@ import type { Credential, Delivery, DeliveryResult, Finding, Held, Module, Targe
 /** What a path holds; `version` is what a write must name, so that it replaces nothing else. */
 type Found = { readonly version: number; readonly data: Readonly<Record<string, unknown>> | undefined }
 
-const vault: Module = ({ v, defineSink, DeliveryError, isEcrHost, outlives, ...contract }) => {
+const vault: Module = ({ v, defineSink, DeliveryError, isEcrHost, isTransient, outlives, ...contract }) => {
   const { textOption, secretOption, flagOption, fillTemplate, templateProblem, errorFinding } = contract
   const options = v.strictObject({
     address: v.pipe(
@@ -68,17 +68,17 @@ const vault: Module = ({ v, defineSink, DeliveryError, isEcrHost, outlives, ...c
         const headers = { authorization: `Bearer ${(await deps.secret(token)).reveal()}` }
         const request = body ? { method: "POST", body: JSON.stringify(body) } : {}
         const url = `${address.replace(/\/+$/, "")}/v1/${path}`
-        const response = await deps.fetch(url, { ...request, headers, signal }).catch(() => {
+        const response = await deps.fetch(url, { ...request, headers, signal }).catch((cause) => {
           signal.throwIfAborted()
           const hint = `see whether ${address} answers, and whether its certificate is trusted`
-          throw failure(target, "Vault cannot be reached", "unreachable", hint, true)
+          throw failure(target, "Vault cannot be reached", "unreachable", hint, isTransient(cause))
         })
         const { ok, status } = response
         if (ok || status === 400 || status === 404) return { status, json: await response.json() }
         const allow = `let the token's policy have create, update and read on ${path}`
         if (status === 403) throw failure(target, "Vault refuses the token", "refused", allow, false)
         const hint = "see whether Vault is sealed or overloaded"
-        throw failure(target, `Vault answers ${status}`, "vault-failed", hint, status >= 429)
+        throw failure(target, `Vault answers ${status}`, "vault-failed", hint, isTransient({ status }))
       }
 
       async function look(target: Target, signal: AbortSignal): Promise<Found> {

@@ -4,7 +4,7 @@ import type { SinkDeps } from "../../src/sink.ts"
 import type { StoreConfig } from "../_aws/visit.ts"
 import { RestError } from "./error.ts"
 import { mwaaRefusal } from "./mwaa-failure.ts"
-import { type Call, endedEarly, parseJson, refuseOverload, type Send } from "./transport.ts"
+import { type Call, endedEarly, parseJson, requireServed, type Send } from "./transport.ts"
 
 /** How to have MWAA send calls: `path` is relative to the API's own root, `api/v2/` or `api/v1/`. */
 export async function openInvoke(
@@ -46,7 +46,7 @@ export async function openInvoke(
         throw mwaaRefusal(error as Error, { name, region }, aws.explain, call.body === undefined)
       }
     })
-    refuseOverload(status)
+    requireServed(status)
     return { status, body }
   }
 }

@@ -37,7 +37,7 @@ export function createSend(
       const response = await request(url, body ? { ...init, body: JSON.stringify(body) } : init)
       const text = await response.text()
       refuseRedirect(response)
-      refuseOverload(response.status)
+      requireServed(response.status)
       return { status: response.status, body: parseJson(text) }
     } catch (error) {
       if (error instanceof RestError) throw error
@@ -71,7 +71,7 @@ function refuseRedirect({ status, headers, url }: Response): void {
 }
 
 /** Throws a RestError for what is nobody's fault but the server's, or its gateway's. */
-export function refuseOverload(status: number): void {
+export function requireServed(status: number): void {
   if (status === 407)
     throw new RestError("the proxy asks for a login (407)", {
       code: "proxy",
@@ -105,10 +105,7 @@ export function endedEarly({ reason }: AbortSignal): RestError {
 }
 
 function unreachable(cause: unknown): RestError {
-  const code = (cause as { code?: unknown } | undefined)?.code
-  // Deno's fetch tells no code.
-  if (typeof code !== "string")
-    return new RestError("the server cannot be reached", { ...MEANINGS.unreachable, retryable: true, cause })
+  const code = String((cause as { code?: unknown } | undefined)?.code)
   const { message, ...meaning } = Object.values(MEANINGS).find(({ codes }) => codes.test(code)) ?? {
     ...MEANINGS.unreachable,
     message: "the call failed",
