@@ -83,7 +83,7 @@ export async function parseConfig(
     ...common,
     endpointUrl,
     intervalMs: readInterval(reading),
-    minRemainingMs: readDuration(reading, "min_remaining"),
+    minRemainingMs: readMinRemaining(reading),
     timeoutMs: readDuration(reading, "timeout") ?? 60_000,
     dryRun: readSwitch(reading, "dry_run"),
     output: readWord(reading, "output", ["text", "json"]) ?? "text",
@@ -128,6 +128,16 @@ function readInterval(reading: Reading): number | undefined {
   if (intervalMs !== undefined && intervalMs < 1000)
     reading.issues.push({ path: from, message: "must be at least 1s" })
   return intervalMs
+}
+
+function readMinRemaining(reading: Reading): number | undefined {
+  const minRemainingMs = readDuration(reading, "min_remaining")
+  if (minRemainingMs !== undefined && minRemainingMs >= TOKEN_LIFETIME_MS)
+    reading.issues.push({
+      path: reading.texts("min_remaining")?.from ?? "",
+      message: "must be shorter than 12h, the life of a token, or no login would ever do",
+    })
+  return minRemainingMs
 }
 
 async function readSinks(

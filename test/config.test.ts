@@ -238,6 +238,15 @@ test.each([
   expect(await issuesOf({ sink: "docker-config", interval })).toEqual([issue])
 })
 
+test("more remaining than a token ever has is refused, as no login would count as fresh", async () => {
+  expect(await issuesOf({ sink: "docker-config", min_remaining: "12h" })).toEqual([
+    "--min-remaining: must be shorter than 12h, the life of a token, or no login would ever do",
+  ])
+  expect((await parse({ sink: "docker-config", min_remaining: "11h59m" })).minRemainingMs).toBe(
+    12 * HOUR - MINUTE,
+  )
+})
+
 test("an interval just shorter than a token's life is let pass", async () => {
   expect((await parse({ sink: "docker-config", interval: "11h59m" })).intervalMs).toBe(12 * HOUR - MINUTE)
 })

@@ -160,7 +160,8 @@ test("--min-remaining leaves alone what is good for long enough, and fetches no 
   expect(await refresh(given({ ...DOCKER, min_remaining: "4h" }), world)).toBe(0)
   expect(world.out()).toContain("skipped  docker-config")
   expect(tokens()).toBe(before)
-  expect(await refresh(given({ ...DOCKER, min_remaining: "12h1m" }), world)).toBe(0)
+  const later = { ...world, clock: { ...systemClock, now: () => Date.now() + 3_600_000 } }
+  expect(await refresh(given({ ...DOCKER, min_remaining: "11h30m" }), later)).toBe(0)
   expect(tokens()).toBe(before + 1)
 })
 
@@ -266,7 +267,7 @@ test("what config prints is a config file that means the same", async () => {
     airflow_url: "env:AIRFLOW_DATABASE",
     probe: "true",
     interval: "1h1m1s",
-    min_remaining: "1d2h3m4s",
+    min_remaining: "11h3m4s",
     timeout: "1500ms",
     log_level: "warn",
     log_format: "json",
