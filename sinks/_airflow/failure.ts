@@ -46,7 +46,9 @@ export function asFailure(error: unknown, context: FailureContext): unknown {
 export function failureOf(error: AirflowError, { sink, target }: FailureContext): DeliveryError {
   const { code, hint, cause } = error
   const retryable = PASSING.has(code) || isTransient(cause)
-  return new DeliveryError(`${target}: ${error.message}`, { sink, target, code, hint, retryable, cause })
+  // A place that has no name of its own yet is the message's own subject.
+  const message = error.message.startsWith(target) ? error.message : `${target}: ${error.message}`
+  return new DeliveryError(message, { sink, target, code, hint, retryable, cause })
 }
 
 /** SQLite's extended codes and node:sqlite's numbers as the plain names, the others' codes as they are. */

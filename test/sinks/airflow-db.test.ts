@@ -17,7 +17,7 @@ import {
 } from "../support/airflow-db.ts"
 import { airflowVersions } from "../support/airflow-tables.ts"
 import { makeCredential } from "../support/credentials.ts"
-import { hours, makeSink, manyRegistries, NOW, REGISTRY, ZERO_REGISTRY } from "../support/sinks.ts"
+import { hours, makeSink, manyRegistries, NOW, REGISTRY, testDeps, ZERO_REGISTRY } from "../support/sinks.ts"
 
 onEachDatabase((place) => {
   for (const version of airflowVersions)
@@ -197,4 +197,11 @@ test("names its targets by the password-free URL, the reference, or Airflow's ow
   ])
   expect(names({ conn_id: "ecr", url: "env:AIRFLOW_DB" })).toEqual(["env:AIRFLOW_DB ecr"])
   expect(names({ conn_id: "ecr" })).toEqual(["Airflow's database ecr"])
+})
+
+test("a machine without Airflow is told once that there is none, and where it was looked for", async () => {
+  const sink = makeSink(kind, { conn_id: CONN_ID }, testDeps({ home: "/nowhere" }))
+  const error = await errorOf(deliver(sink, fresh()))
+  expect(error.message).toBe("Airflow's database is not configured here")
+  expect(error.hint).toContain("/nowhere/airflow/airflow.db (not there)")
 })
