@@ -2,7 +2,7 @@
 // the binary, by Bun and by Deno from source.
 import { afterAll, beforeAll, describe, expect, test } from "bun:test"
 import { chmod, copyFile, mkdir, readFile, symlink, writeFile } from "node:fs/promises"
-import { join } from "node:path"
+import { dirname, join } from "node:path"
 import { type StandIn, startAws } from "../../scripts/aws.ts"
 import { DECLARATIONS, formatDeclarations } from "../../scripts/declarations.ts"
 import { binary, ecrelay, standInEnvironment, temporaryFolder } from "../support/binary.ts"
@@ -119,8 +119,10 @@ describe("the types", () => {
     return child.stdout.toString()
   }
 
-  test("are all that the example needs to be checked by the strictest compiler", async () => {
-    expect(await compiled({ "vault.ts": await readFile(EXAMPLE, "utf8") })).toBe("")
+  test("are all that the examples need to be checked by the strictest compiler", async () => {
+    const names = ["vault.ts", "kubernetes.ts"]
+    const files = names.map(async (name) => [name, await readFile(join(dirname(EXAMPLE), name), "utf8")])
+    expect(await compiled(Object.fromEntries(await Promise.all(files)))).toBe("")
   }, 30_000)
 
   test("find what is against the contract, and allow nothing to be imported but types", async () => {

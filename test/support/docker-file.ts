@@ -15,10 +15,14 @@ import { dirname, join } from "node:path"
 import { lockedWorld } from "./locked-world.ts"
 import type { SinkRig, StoredLogin } from "./sink-suite.ts"
 
-/** The login as docker reads it. */
+/** The login in a file as docker reads it. */
 export function loginIn(file: string, host: string): StoredLogin | undefined {
-  if (!existsSync(file)) return undefined
-  const auth = JSON.parse(readFileSync(file, "utf8")).auths?.[host]?.auth
+  return existsSync(file) ? loginInText(readFileSync(file, "utf8"), host) : undefined
+}
+
+/** The login in a docker config as docker reads it. */
+export function loginInText(text: string, host: string): StoredLogin | undefined {
+  const auth = JSON.parse(text).auths?.[host]?.auth
   if (!auth) return undefined
   const bytes = Buffer.from(auth, "base64")
   if (bytes.toString("base64") !== auth) throw new Error("docker reads nothing but standard base64")
