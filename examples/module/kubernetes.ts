@@ -55,7 +55,7 @@ const kubernetes: Module = ({ v, defineSink, DeliveryError, ConfigError, isTrans
 
   /** What an entry of `auths` tells, read as the kubelet reads it. */
   function loginIn(entry: unknown) {
-    const { auth, ...rivals } = entry as Fields
+    const { auth, ...rivals } = (entry ?? {}) as Fields
     const pair = decode(String(auth))
     if (!pair.startsWith("AWS:") || Object.keys(rivals).length > 0)
       return { expiresAt: undefined, differs: "it is not written as AWS's login" }
@@ -95,7 +95,8 @@ const kubernetes: Module = ({ v, defineSink, DeliveryError, ConfigError, isTrans
     options,
     create({ name, namespace: namespaces, api, token }, deps) {
       const { KUBERNETES_SERVICE_HOST: host, KUBERNETES_SERVICE_PORT: port } = deps.env
-      const address = api?.replace(/\/+$/, "") ?? (host && `https://${host}:${port}`)
+      const inPod = host && `https://${host.includes(":") ? `[${host}]` : host}:${port}`
+      const address = api?.replace(/\/+$/, "") ?? inPod
       if (!address)
         throw new ConfigError([{ path: "api", message: "is required outside a pod: https://HOST:6443" }])
 

@@ -100,6 +100,20 @@ test("check asks the API whether RBAC lets it write, and writes nothing", async 
   ])
 })
 
+test("an entry that is no login at all is said to differ, and replaced", async () => {
+  for (const [i, entry] of [null, {}, { auth: 7 }, { auth: "%%" }, { auth: btoa("eva:x") }].entries()) {
+    const data = { ".dockerconfigjson": btoa(JSON.stringify({ auths: { [REGISTRY.host]: entry } })) }
+    const made = { apiVersion: "v1", kind: "Secret", type: "kubernetes.io/dockerconfigjson", data }
+    const name = `odd-${i}`
+    await rig.ask("POST", `/api/v1/namespaces/${rig.namespace}/secrets`, { ...made, metadata: { name } })
+    const sink = sinkFor({ name })
+    const targets = sink.targets(REGISTRY)
+    expect(await sink.read?.(targets, calm())).toMatchObject([{ state: "held", differs: expect.any(String) }])
+    expect(await deliver({ name })).toMatchObject([{ outcome: "delivered" }])
+    expect(await sink.read?.(targets, calm())).toEqual([{ state: "held", expiresAt: NOW + hours(12) }])
+  }
+})
+
 test("in a pod it finds the API and the token by itself, and elsewhere says what it lacks", async () => {
   const asked: (readonly [string, string | null])[] = []
   const pod = {
