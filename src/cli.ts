@@ -46,7 +46,7 @@ export function parseArguments(argv: readonly string[], version: string): Invoca
   }
   if (argv[0] === "version" || argv.includes("--version") || argv.includes("-v"))
     return { command: "version" }
-  refuseDottedFlags(argv)
+  refuseMisread(argv)
   const prepared = prepareArguments(argv)
   const parser = createParser(version, prepared)
   parser.parse(["", "", ...prepared], { run: false })
@@ -56,10 +56,15 @@ export function parseArguments(argv: readonly string[], version: string): Invoca
   return readMatched(parser)
 }
 
-// cac would read `--sink.path=x` as an object.
-function refuseDottedFlags(argv: readonly string[]): void {
-  const dotted = argv.map((arg) => /^(--[^=.]*)\.[^=]*/.exec(arg)).find((match) => match !== null)
-  if (dotted) throw new ConfigError([{ path: dotted[0], message: "unknown flag; a flag holds no dot" }])
+// cac would read `--sink.path=x` as an object, takes `_` for its list of words, and drops what every object has.
+function refuseMisread(argv: readonly string[]): void {
+  for (const arg of argv) {
+    const [flag = ""] = /^-[^=]*/.exec(arg) ?? []
+    if (/^--[^.]*\./.test(flag))
+      throw new ConfigError([{ path: flag, message: "unknown flag; a flag holds no dot" }])
+    if (/^(-[^-]*_|--(no-)?(_|__proto__|constructor|prototype)$)/.test(flag))
+      throw new ConfigError([{ path: flag, message: "unknown flag" }])
+  }
 }
 
 function missingValue(setting: Setting): ConfigIssue {

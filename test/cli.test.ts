@@ -4,7 +4,7 @@ import fc from "fast-check"
 import { quoted } from "../src/argv.ts"
 import { type Invocation, parseArguments } from "../src/cli.ts"
 import { ConfigError } from "../src/errors.ts"
-import { COMMANDS, SETTINGS } from "../src/settings.ts"
+import { COMMANDS, flagOf, SETTINGS } from "../src/settings.ts"
 
 const THERE_ARE = `(commands: ${COMMANDS.join(", ")})`
 const commandsWith = (key: string) => SETTINGS.find((one) => one.key === key)?.commands.join(", ")
@@ -157,6 +157,25 @@ test("an argument is quoted up to where a secret may begin", () => {
   ])
 })
 
+test.each(["-_", "-x_", "-_ ", "--_", "--_=x", "--no-_", "--__proto__=x", "--constructor", "--no-prototype"])(
+  "%s is refused, although the parser has a meaning of its own for it",
+  (flag) => {
+    for (const argv of [[flag], ["refresh", flag], [flag, "refresh"], ["--sink", "docker-config", flag]])
+      expect(() => parse(argv)).toThrow(/^-.*: unknown flag/)
+  },
+)
+
+test("no flag that is not there is passed over", () => {
+  const known = ["h", "help", "v", "version", ...SETTINGS.map((setting) => flagOf(setting).slice(2))]
+  const name = fc
+    .stringMatching(/^[\w][\w.-]*$/)
+    .filter((text) => !known.includes(text.replace(/^(no-)?/, "")))
+  fc.assert(
+    fc.property(name, (flag) => expect(() => parse(["refresh", `--${flag}`])).toThrow(ConfigError)),
+    { numRuns: 300 },
+  )
+})
+
 test("no line of words makes it do anything but answer or complain", () => {
   const word = fc.oneof(
     fc.string(),
@@ -170,6 +189,9 @@ test("no line of words makes it do anything but answer or complain", () => {
       "--help",
       "-v",
       "--x.y",
+      "-_",
+      "--no-_",
+      "--constructor",
       "--no-sink",
       "6h",
       "=",
