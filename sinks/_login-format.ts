@@ -1,7 +1,7 @@
 // A login as the text that one store holds: in which form its readers want it, and what a text that is found
 // there tells. Pure: text in, text out; no piece of a text that is not understood reaches a message.
 import { isDeepStrictEqual } from "node:util"
-import { type Credential, decodeAuthorizationToken, expiryOf, looksLikeToken } from "../src/credential.ts"
+import { type Credential, decodeAuthorizationToken, expiryOf } from "../src/credential.ts"
 
 /** The forms: Airflow's connection as JSON or URI, docker's config.json, the password alone, an object of our own. */
 export const LOGIN_FORMATS = ["airflow", "airflow-uri", "docker-config", "password", "json"] as const
@@ -64,9 +64,7 @@ const forms: Readonly<Record<LoginFormat, Form>> = {
   },
   password: {
     format: ({ password }) => password,
-    // Nothing but the password itself tells whose it is.
-    parse: (password, host) =>
-      looksLikeToken(password) ? { host, userName: USER_NAME, password, expiresAt: undefined } : undefined,
+    parse: (password, host) => ({ host, userName: USER_NAME, password, expiresAt: undefined }),
   },
   json: {
     format: ({ host, userName, password, expiresAt }) =>

@@ -73,14 +73,6 @@ export function expiryOf(password: string): number | undefined {
   }
 }
 
-/**
- * Whether a text may be the password of an ECR login. AWS does not promise that its passwords tell their expiry; that they
- * are long and of base64 will hold for longer.
- */
-export function looksLikeToken(password: string): boolean {
-  return expiryOf(password) !== undefined || (password.length >= 1000 && BASE64.test(password))
-}
-
 /** Whether an expiry that a stored login tells may be true: one more than 13 hours ahead was not made by AWS. */
 export function isBelievable(expiresAt: number, now: number): boolean {
   return expiresAt <= now + BELIEVED_LIFETIME_MS

@@ -78,14 +78,23 @@ export const readers: Readonly<Record<string, (text: string, host: string) => St
   },
 }
 
-/** The text of a login with another user or another host in it; after a password alone, a line's end. */
+const ANY_TEXT =
+  "a password alone may be any text: until when it is good is unknown then, and so is whose it is"
+
+/** What the form `password` cannot tell. */
+export const tellsNothing = {
+  "takes what is not ours neither for missing nor for right": ANY_TEXT,
+  "mends what differs, also in a login that outlives ours": ANY_TEXT,
+} as const
+
+/** The text of a login with another user or another host in it. */
 export function distorted(text: string, host: string): string {
   const asOther = (_: string, auth: string) => {
     const [, ...password] = Buffer.from(auth, "base64").toString().split(":")
     return `"auth":"${Buffer.from(["aws", ...password].join(":")).toString("base64")}"`
   }
   if (text.includes('"auths"')) return text.replace(/"auth":"([^"]*)"/, asOther)
-  return text.includes(host) ? text.replace(host, `old.${host}`) : `${text}\n`
+  return text.replace(host, `old.${host}`)
 }
 
 type Page = { readonly Parameters: readonly { readonly Name: string }[]; readonly NextToken?: string }
