@@ -2,15 +2,8 @@
 import { cac } from "cac"
 import { prepareArguments, quoted, unshield } from "./argv.ts"
 import { ConfigError, type ConfigIssue } from "./errors.ts"
-import {
-  COMMANDS,
-  type Command,
-  flagOf,
-  type Given,
-  nearestWord,
-  SETTINGS,
-  type Setting,
-} from "./settings.ts"
+import { nearestWord } from "./nearest-word.ts"
+import { COMMANDS, type Command, flagOf, type Given, SETTINGS, type Setting } from "./settings.ts"
 
 /** What the person asked for. `help` has been printed already. */
 export type Invocation =

@@ -2,7 +2,8 @@
 import type { ConfigFile } from "./config-file.ts"
 import { parseDuration } from "./duration.ts"
 import { ConfigError, type ConfigIssue } from "./errors.ts"
-import { flagOf, type Given, nearestWord, SETTINGS, type Setting } from "./settings.ts"
+import { nearestWord } from "./nearest-word.ts"
+import { flagOf, type Given, SETTINGS, type Setting } from "./settings.ts"
 
 /** One setting's texts and where they stand: `--interval`, `ECRELAY_INTERVAL`, `/etc/…/config.toml: interval`. */
 type Texts = { readonly from: string; readonly texts: readonly string[] }

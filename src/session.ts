@@ -11,7 +11,7 @@ import { ConfigError, type ConfigIssue } from "./errors.ts"
 import { createLog, type Log } from "./log.ts"
 import { type Plan, type PlannedRegistry, refuseDuplicateTargets } from "./plan.ts"
 import type { Style } from "./report.ts"
-import { type Given, settingsFromEnvironment } from "./settings.ts"
+import { type Given, misspeltVariables, settingsFromEnvironment } from "./settings.ts"
 import type { SinkDeps } from "./sink.ts"
 import { createSink, type SinkKinds, type SinkSpec, secretFor } from "./sink-spec.ts"
 
@@ -73,6 +73,7 @@ export async function loadConfig(
 ): Promise<Config> {
   const { env } = world
   const variables = settingsFromEnvironment(env)
+  for (const { name, meant } of misspeltVariables(env)) warn(`${name} is not read; did you mean ${meant}?`)
   const named = (given.get("config") ?? variables.get("config"))?.texts[0]
   return parseConfig(given, variables, await loadConfigFile(named, env), {
     loadDefaultRegion: (common) => loadDefaultRegion(common, world, warn),

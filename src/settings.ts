@@ -1,5 +1,6 @@
 // Every setting once: its flag, its variable, its key in the config file, its help. A flag beats the variable, the
 // variable beats the file. The texts stay as they were written; `config.ts` says what they mean.
+import { nearestWord } from "./nearest-word.ts"
 
 /** The commands that exist. */
 export const COMMANDS = ["refresh", "run", "status", "check", "wait", "sinks", "config", "install"] as const
@@ -206,28 +207,25 @@ export function settingsFromEnvironment(env: Readonly<Record<string, string | un
   )
 }
 
-/** The word among `words` that `text` was probably meant to be: the only one it begins, or one at most two slips away. */
-export function nearestWord(text: string, words: readonly string[]): string | undefined {
-  const begun = words.filter((word) => text.length > 2 && word.startsWith(text.toLowerCase()))
-  if (begun.length === 1) return begun[0]
-  const [best] = words
-    .map((word) => ({ word, slips: slipsBetween(text.toLowerCase(), word) }))
-    .filter(({ slips }) => slips <= Math.min(2, text.length / 2))
-    .sort((a, b) => a.slips - b.slips)
-  return best?.word
+/** Variables that nothing reads and that look like one of ours, with the one that was probably meant. */
+export function misspeltVariables(
+  env: Readonly<Record<string, string | undefined>>,
+): readonly { readonly name: string; readonly meant: string }[] {
+  const known = SETTINGS.map((setting) => variableOf(setting).toLowerCase())
+  return namesIn(env).flatMap((name) => {
+    if (!/^ecrelay_/i.test(name) || (name === name.toUpperCase() && known.includes(name.toLowerCase())))
+      return []
+    // One that looks like none of ours may be somebody's own, for `env:NAME`.
+    const meant = nearestWord(name, known)?.toUpperCase()
+    return meant ? [{ name, meant }] : []
+  })
 }
 
-function slipsBetween(one: string, other: string): number {
-  let row = Array.from({ length: other.length + 1 }, (_, i) => i)
-  for (let i = 1; i <= one.length; i += 1) {
-    const next = [i]
-    for (let j = 1; j <= other.length; j += 1)
-      next[j] = Math.min(
-        (row[j] ?? 0) + 1,
-        (next[j - 1] ?? 0) + 1,
-        (row[j - 1] ?? 0) + (one[i - 1] === other[j - 1] ? 0 : 1),
-      )
-    row = next
+// Deno may allow the variables that its command line names, and no list of all.
+function namesIn(env: object): readonly string[] {
+  try {
+    return Object.keys(env)
+  } catch {
+    return []
   }
-  return row[other.length] ?? 0
 }

@@ -3,8 +3,8 @@ import * as v from "valibot"
 import type { AirflowPlace } from "./config.ts"
 import type { Secret } from "./credential.ts"
 import { ConfigError, type ConfigIssue, DeliveryError } from "./errors.ts"
+import { nearestWord } from "./nearest-word.ts"
 import { loadSecret } from "./reference.ts"
-import { nearestWord } from "./settings.ts"
 import type { Sink, SinkDeps, SinkKind } from "./sink.ts"
 
 /** One configured sink: its type, its own options still unchecked, and what is common to all sinks. */

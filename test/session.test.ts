@@ -165,6 +165,12 @@ test("--min-remaining leaves alone what is good for long enough, and fetches no 
   expect(tokens()).toBe(before + 1)
 })
 
+test("a misspelt variable is said, and changes nothing else", async () => {
+  const world = await worldWith({ ECRELAY_TIMOUT: "1s" })
+  expect(await refresh(given(DOCKER), world)).toBe(0)
+  expect(world.log()).toMatch(/warn +ECRELAY_TIMOUT is not read; did you mean ECRELAY_TIMEOUT\?/)
+})
+
 test("run with --min-remaining leaves alone what is fresh, and is ready at once", async () => {
   const world = await worldWith()
   await refresh(given(DOCKER), world)

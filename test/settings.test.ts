@@ -1,7 +1,8 @@
 // Settings: each stands once, as flag, variable and key, and the right word is offered for a wrong one.
 import { expect, test } from "bun:test"
 import fc from "fast-check"
-import { COMMANDS, flagOf, nearestWord, SETTINGS, settingsFromEnvironment } from "../src/settings.ts"
+import { nearestWord } from "../src/nearest-word.ts"
+import { COMMANDS, flagOf, misspeltVariables, SETTINGS, settingsFromEnvironment } from "../src/settings.ts"
 
 test("every setting has one key and one flag of its own, and belongs to a command", () => {
   for (const name of [({ key }: (typeof SETTINGS)[number]) => key, flagOf])
@@ -53,4 +54,21 @@ test("any word is its own nearest", () => {
       expect(nearestWord(flag, SETTINGS.map(flagOf))).toBe(flag),
     ),
   )
+})
+
+test("a variable that is nearly one of ours is told from somebody's own", () => {
+  const env = {
+    ECRELAY_INTERVALL: "6h",
+    ecrelay_sink: "stdout",
+    ECRELAY_PROF: "ci",
+    ECRELAY_SINK: "docker-config",
+    ECRELAY_DATABASE_PASSWORD: "for env:",
+    ECRELAYSINK: "x",
+    PATH: "/bin",
+  }
+  expect(misspeltVariables(env)).toEqual([
+    { name: "ECRELAY_INTERVALL", meant: "ECRELAY_INTERVAL" },
+    { name: "ecrelay_sink", meant: "ECRELAY_SINK" },
+    { name: "ECRELAY_PROF", meant: "ECRELAY_PROFILE" },
+  ])
 })

@@ -1,8 +1,9 @@
 // `ecrelay sinks [TYPE]`: the kinds of sink, their options, and the least permissions that they need.
 import * as v from "valibot"
 import { ConfigError } from "../errors.ts"
+import { nearestWord } from "../nearest-word.ts"
 import type { World } from "../session.ts"
-import { type Given, nearestWord } from "../settings.ts"
+import type { Given } from "../settings.ts"
 import type { SinkKind } from "../sink.ts"
 
 // Common to every kind; `sink-spec.ts` reads them.
