@@ -105,6 +105,17 @@ test("every sink of the program stands in the README with its options", async ()
   }
 })
 
+test("the README asks for every permission that a sink asks for", async () => {
+  for (const load of Object.values(sinkKinds)) {
+    const { type, permissions } = await load()
+    const row = readme.split("\n").find((line) => line.startsWith(`| \`${type}\` |`)) ?? ""
+    // Actions of AWS and privileges of SQL.
+    for (const [, name = ""] of permissions.join(" ").matchAll(/\b((?:[A-Z][a-z]+){2,}|[A-Z]{5,})\b/g))
+      if (!/^(ACCOUNT|REGION|ENVIRONMENT|Postgre|SQLite)/.test(name))
+        expect([type, row]).toEqual([type, expect.stringContaining(name)])
+  }
+})
+
 test("every flag stands in the README", () => {
   for (const setting of SETTINGS) expect(readme).toContain(flagOf(setting))
 })
