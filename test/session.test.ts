@@ -4,6 +4,7 @@ import { mkdtemp } from "node:fs/promises"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { DEMO_IDENTITY, startAws } from "../scripts/aws.ts"
+import dockerConfig from "../sinks/docker-config.ts"
 import { sinkKinds } from "../sinks/index.ts"
 import { systemClock } from "../src/clock.ts"
 import { config } from "../src/commands/config.ts"
@@ -170,6 +171,46 @@ test("a misspelt variable is said, and changes nothing else", async () => {
   expect(await refresh(given(DOCKER), world)).toBe(0)
   expect(world.log()).toMatch(/warn +ECRELAY_TIMOUT is not read; did you mean ECRELAY_TIMEOUT\?/)
 })
+
+test("of reloads that come together the last one counts, however long each of them reads", async () => {
+  const base = await worldWith()
+  const file = `${base.home}/c.toml`
+  const write = (name: string) =>
+    Bun.write(file, `[[sink]]\ntype = "docker-config"\npath = "${base.home}/${name}"\n`)
+  const reading: (() => void)[] = []
+  let slow = false
+  let reload: () => void = () => undefined
+  const world: TestWorld = {
+    ...base,
+    kinds: {
+      "docker-config": async () => {
+        if (slow) await new Promise<void>((resolve) => reading.push(resolve))
+        return dockerConfig
+      },
+    },
+    onReload: (listener) => {
+      reload = listener
+    },
+  }
+  const untilLogged = async (text: string) => {
+    while (!world.log().includes(text)) await systemClock.sleep(5)
+  }
+  await write("zero")
+  const running = run(given({ config: file }), world)
+  await untilLogged("ready")
+  slow = true
+  await write("one")
+  reload()
+  while (reading.length < 1) await systemClock.sleep(5)
+  await write("two")
+  reload()
+  await systemClock.sleep(20)
+  const letGo = setInterval(() => reading.shift()?.(), 20)
+  await untilLogged(`${base.home}/two/config.json`)
+  clearInterval(letGo)
+  world.stopNow()
+  expect(await running).toBe(0)
+}, 5000)
 
 test("run with --min-remaining leaves alone what is fresh, and is ready at once", async () => {
   const world = await worldWith()

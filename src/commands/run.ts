@@ -65,15 +65,24 @@ async function keepFresh(
 ): Promise<Session | undefined> {
   const replaced = new AbortController()
   let successor: Session | undefined
+  let reading = Promise.resolve()
   wishes.reload = () => {
     service.reloads()
-    void reread(given, session).then((next) => {
+    // One after the other, so that the last one counts.
+    reading = reading.then(async () => {
+      const next = await reread(given, session)
       service.reloaded()
       successor = next ?? successor
       if (next) replaced.abort(new Error("the configuration was read again"))
     })
   }
   await runSession(session, wishes, service, AbortSignal.any([stop, replaced.signal]))
+  // Those that came meanwhile are of this session still.
+  let read: unknown
+  while (read !== reading && !stop.aborted) {
+    read = reading
+    await reading
+  }
   return successor
 }
 
