@@ -211,12 +211,13 @@ export function settingsFromEnvironment(env: Readonly<Record<string, string | un
 export function misspeltVariables(
   env: Readonly<Record<string, string | undefined>>,
 ): readonly { readonly name: string; readonly meant: string }[] {
-  const known = SETTINGS.map((setting) => variableOf(setting).toLowerCase())
-  return namesIn(env).flatMap((name) => {
-    if (!/^ecrelay_/i.test(name) || (name === name.toUpperCase() && known.includes(name.toLowerCase())))
-      return []
+  const names = namesIn(env).filter((name) => /^ecrelay_/i.test(name))
+  if (names.length === 0) return []
+  const known = SETTINGS.map(variableOf)
+  const lowerCase = known.map((name) => name.toLowerCase())
+  return names.flatMap((name) => {
     // One that looks like none of ours may be somebody's own, for `env:NAME`.
-    const meant = nearestWord(name, known)?.toUpperCase()
+    const meant = known.includes(name) ? undefined : nearestWord(name, lowerCase)?.toUpperCase()
     return meant ? [{ name, meant }] : []
   })
 }

@@ -132,7 +132,7 @@ declare module "ecrelay" {
     readonly uid: number | undefined
     /**
      * The runtime's own, which heeds the proxy variables; it trusts AWS_CA_BUNDLE only where `aws` is used. A call that fails
-     * rejects with a `code` that `isTransient` knows.
+     * rejects with a `code`, under every runtime, by which `isTransient` tells whether it may pass.
      */
     readonly fetch: typeof fetch
     /** Writes to standard output, for a sink with `takesStdout`. Rejects where not all of it could be written. */

@@ -121,8 +121,11 @@ const kubernetes: Module = ({ v, defineSink, DeliveryError, ConfigError, isTrans
             throw failure(target, "the API cannot be reached", "unreachable", hint, isTransient(cause))
           })
         const { ok, status } = response
-        if (ok || status === 404 || status === 409)
-          return { status, json: (await response.json().catch(() => ({}))) as Fields }
+        if (ok || status === 404 || status === 409) {
+          const json: Fields = await response.json().catch(() => ({}))
+          signal.throwIfAborted()
+          return { status, json }
+        }
         const renew = "see whether the token has expired, and whether it is of this cluster"
         if (status === 401) throw failure(target, "the API does not know the token", "unauthorized", renew)
         const allow = "allow get, create and update on secrets in the namespace"

@@ -23,7 +23,11 @@ export function startKubernetes(): KubernetesServer {
     Response.json({ kind: "Status", status: "Failure", reason, code }, { status: code })
   const keep = (namespace: string, given: KubernetesSecret, status: number) => {
     const config = given.data[".dockerconfigjson"]
-    if (given.type.endsWith("dockerconfigjson") && !isJson(atob(config ?? ""))) return answer(422, "Invalid")
+    try {
+      if (given.type.endsWith("dockerconfigjson")) JSON.parse(atob(config ?? ""))
+    } catch {
+      return answer(422, "Invalid")
+    }
     const { name } = given.metadata
     const key = `${namespace}/${name}`
     const metadata = { name, namespace, resourceVersion: String(++version) }
@@ -67,13 +71,4 @@ export function startKubernetes(): KubernetesServer {
     },
   })
   return { url: `http://127.0.0.1:${server.port}`, stop: () => server.stop(true) }
-}
-
-function isJson(text: string): boolean {
-  try {
-    JSON.parse(text)
-    return true
-  } catch {
-    return false
-  }
 }
