@@ -152,7 +152,7 @@ const kubernetes: Module = ({ v, defineSink, DeliveryError, ConfigError, isTrans
       async function deliver({ target, credential }: Delivery, signal: AbortSignal): Promise<DeliveryResult> {
         const { secret, config, entry, login } = await look(target, signal)
         const { secretName, secrets, path, host } = placeOf(target)
-        if (login && !login.differs && outlives(login.expiresAt, credential, deps.clock.now()))
+        if (login && outlives(login.expiresAt, credential, deps.clock.now()))
           return { outcome: "unchanged", expiresAt: login.expiresAt }
         const { userName, password, expiresAt } = credential
         const auth = encode(`${userName}:${password.reveal()}`)

@@ -114,6 +114,30 @@ test("an entry that is no login at all is said to differ, and replaced", async (
   }
 })
 
+test("follows no redirect, which would lead the token elsewhere", async () => {
+  const visits: string[] = []
+  const elsewhere = Bun.serve({
+    hostname: "127.0.0.1",
+    port: 0,
+    fetch: ({ url }) => {
+      visits.push(url)
+      return Response.json({}, { status: 404 })
+    },
+  })
+  const redirecting = Bun.serve({
+    hostname: "127.0.0.1",
+    port: 0,
+    fetch: () => Response.redirect(elsewhere.url.href),
+  })
+  try {
+    const results = await deliver({ api: redirecting.url.href })
+    expect(results).toMatchObject([{ outcome: "failed", error: { code: "api-failed", retryable: false } }])
+    expect(visits).toEqual([])
+  } finally {
+    await Promise.all([elsewhere.stop(true), redirecting.stop(true)])
+  }
+})
+
 test("in a pod it finds the API and the token by itself, and elsewhere says what it lacks", async () => {
   const asked: (readonly [string, string | null])[] = []
   const pod = {
