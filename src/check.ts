@@ -3,7 +3,7 @@
 import { withDeadline } from "./clock.ts"
 import { formatDuration } from "./duration.ts"
 import type { Token } from "./ecr.ts"
-import { type PlannedRegistry, registryOf, sourcesOf, targetsOf } from "./plan.ts"
+import { duplicateTargets, type PlannedRegistry, registryOf, sourcesOf, targetsOf } from "./plan.ts"
 import { formatPrincipal } from "./principal.ts"
 import { createProbe } from "./probe.ts"
 import { findingsOf, formatInstant } from "./report.ts"
@@ -38,12 +38,12 @@ export async function checkSinks(
   accounts: ReadonlyMap<string, string>,
   signal: AbortSignal,
 ): Promise<readonly Finding[]> {
+  const accountOf = (source: Source) => accounts.get(sourceKey(source))
   const found = await Promise.all(
     plan.sinks.map((planned) => {
       const { sink, registries } = planned
-      const targets = registries.flatMap((one) =>
-        targetsOf(planned, one, accounts.get(sourceKey(one.source))),
-      )
+      const all = registries.flatMap((one) => targetsOf(planned, one, accountOf(one.source)))
+      const targets = [...new Map(all.map((target) => [target.name, target])).values()]
       const { check } = sink
       const [first] = targets
       if (!check || !first) return []
@@ -51,7 +51,12 @@ export async function checkSinks(
       return findingsOf(() => callSink(about, world.clock, signal, () => check(targets, signal)), sink.type)
     }),
   )
-  return found.flat()
+  return [...found.flat(), ...duplicateTargets(plan, accountOf).map(asFinding)]
+}
+
+function asFinding({ name, origin, message }: ReturnType<typeof duplicateTargets>[number]): Finding {
+  const fix = "a target that would be written twice is not written at all"
+  return { level: "error", code: "duplicate-target", subject: name, message: `${origin}: ${message}`, fix }
 }
 
 async function checkSource(

@@ -51,6 +51,8 @@ export async function deliver(
     ]),
   )
   const parcels: Parcel[] = []
+  // A registry that was wished for under both of its names.
+  const twins: { readonly delivery: PlannedDelivery; readonly name: string }[] = []
   const outcomes = new Map<PlannedDelivery, Outcome>()
   for (const { delivery, held, warning } of ready) {
     const { planned, index } = delivery
@@ -58,6 +60,8 @@ export async function deliver(
     const refusal = target && duplicates.get(target.name)
     if (!target) outcomes.set(delivery, failed(delivery, noAccount(delivery), accounts))
     else if (refusal) outcomes.set(delivery, failed(delivery, refused(sink, target, refusal), accounts))
+    else if (parcels.some((parcel) => parcel.target.name === target.name))
+      twins.push({ delivery, name: target.name })
     else {
       const credential = credentialOf(held.token, target)
       parcels.push({ delivery, held, target, credential, warnings: warning ? [warning] : [] })
@@ -70,6 +74,10 @@ export async function deliver(
     else good.push(probed)
   const results = good.length > 0 ? await deliverParcels(sink, good, deps, signal) : []
   for (const [i, parcel] of good.entries()) outcomes.set(parcel.delivery, asOutcome(parcel, results[i], deps))
+  for (const { delivery, name } of twins) {
+    const written = parcels.find(({ target }) => target.name === name) as Parcel
+    outcomes.set(delivery, outcomes.get(written.delivery) as Outcome)
+  }
   return ready.map(({ delivery }) => outcomes.get(delivery) as Outcome)
 }
 

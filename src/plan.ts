@@ -76,22 +76,28 @@ export function targetsOf(
   return registry ? sink.targets(registry) : []
 }
 
+/** Whose a target is. */
+type Owner = { readonly sink: PlannedSink; readonly planned: PlannedRegistry; readonly host: string }
+
 /** A target that would be written twice, and for whom. */
 type Duplicate = { readonly name: string; readonly origin: string; readonly message: string }
 
-/** The targets that two registries, or two sinks, would write; those of own registries where the account is known. */
+/**
+ * The targets that two registries, or two sinks, would write; those of own registries where the account is known. A sink's
+ * own registry that turns out to be a named one gets the same token from the same call: that is one wish, and none of them.
+ */
 export function duplicateTargets(
   plan: Plan,
   accountOf: (source: Source) => string | undefined,
 ): readonly Duplicate[] {
-  const owners = new Map<string, { readonly planned: PlannedRegistry; readonly host: string }>()
+  const owners = new Map<string, Owner>()
   const duplicates: Duplicate[] = []
   for (const sink of plan.sinks)
     for (const planned of sink.registries)
       for (const { name, registry } of targetsOf(sink, planned, accountOf(planned.source))) {
         const owner = owners.get(name)
-        if (!owner) owners.set(name, { planned, host: registry.host })
-        else
+        if (!owner) owners.set(name, { sink, planned, host: registry.host })
+        else if (!isOneWish(owner, { sink, planned, host: registry.host }))
           duplicates.push({
             name,
             origin: sink.origin,
@@ -105,6 +111,16 @@ export function duplicateTargets(
           })
       }
   return duplicates
+}
+
+// Two own ones of one source are the same words twice, which nobody means.
+function isOneWish(one: Owner, other: Owner): boolean {
+  return (
+    one.sink === other.sink &&
+    one.host === other.host &&
+    sourceKey(one.planned.source) === sourceKey(other.planned.source) &&
+    one.planned.registry !== other.planned.registry
+  )
 }
 
 /** Refuses a plan in which two registries, or two sinks, would write one target. Throws a ConfigError. */

@@ -84,3 +84,26 @@ test("an AWS that is silent leaves the sinks their time, and is not laid to them
   const { findings } = await look(await openSite(company), { env, argv })
   expect(findings).toMatchObject([{ code: "timeout", subject: WHO }, { message: "can be written" }])
 })
+
+test("a registry that two identities would write into one place is said before anything is written", async () => {
+  const site = await openSite(company)
+  const path = await site.write(
+    "config.toml",
+    `[[registry]]
+region = "eu-west-1"
+
+[[registry]]
+host = "${HOST}"
+profile = "default"
+
+[[sink]]
+type = "docker-config"
+`,
+  )
+  await site.write(".aws/config", "[default]\nregion = eu-west-1\n")
+  for (const argv of [["check"], ["refresh", "--dry-run"]]) {
+    const { out, code } = await ecrelayAt(site, argv, { argv: ["--config", path] })
+    expect({ argv, code }).toEqual({ argv, code: 1 })
+    expect(out).toContain(`own registry in eu-west-1 and ${HOST} are the same registry; name it once`)
+  }
+})

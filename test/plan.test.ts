@@ -142,7 +142,16 @@ test("identities that may be one account are let pass until the account is known
   )
   expect(issuesOf(plan)).toEqual([])
   const found = duplicateTargets(plan, () => "012345678901")
-  expect(found.map(({ name }) => name)).toEqual([`one/${HOST}`, `one/${HOST}`])
-  expect(found[1]?.message).toContain(`${HOST}`)
-  expect(found[1]?.message).toContain("same registry; name it once")
+  expect(found.map(({ name }) => name)).toEqual([`one/${HOST}`])
+  expect(found[0]?.message).toContain("would be written twice for own registry in eu-west-1")
+})
+
+test("an own registry that is also named by its host is one wish, of one identity and into one sink", () => {
+  const [own, named] = [ownIn("eu-west-1"), registryAt(HOST)]
+  const duplicates = (plan: Plan) => duplicateTargets(plan, () => "012345678901").length
+  expect(duplicates(planOf([fakeSink("one", clock)], [own, named]))).toBe(0)
+  expect(duplicates(planOf([fakeSink("one", clock)], [own, registryAt(HOST, { profile: "ci" })]))).toBe(1)
+  const slotOf = ({ host }: { host: string }) => `file/${host}`
+  const [one, two] = [fakeSink("one", clock, { slotOf }), fakeSink("two", clock, { slotOf })]
+  expect(duplicates({ sinks: [plannedSink(one, [own]), plannedSink(two, [named])] })).toBe(1)
 })

@@ -252,15 +252,27 @@ test("nothing that is due is nothing to do", async () => {
   expect(world.aws.calls).toEqual([])
 })
 
-test("an own registry that turns out to be a named one is refused for both, before either is written", async () => {
+test("an own registry that turns out to be a named one is delivered once, for both", async () => {
   const world = fakeWorld()
   const sink = fakeSink("one", world.clock)
   const outcomes = await refreshAll(
     world,
     planOf([sink], [ownIn("eu-west-1"), registryAt(HOST), registryAt(OTHER)]),
   )
+  expect(outcomesOf(outcomes)).toEqual(["delivered", "delivered", "delivered"])
+  expect(outcomes[1]).toEqual(outcomes[0] as Outcome)
+  expect(sink.calls.map(({ deliveries }) => deliveries.length)).toEqual([2])
+})
+
+test("an own registry that another identity names too is refused for both, before either is written", async () => {
+  const world = fakeWorld()
+  const sink = fakeSink("one", world.clock)
+  const named = registryAt(HOST, { profile: "ci" })
+  // Whose token comes first is not told.
+  const plan = planOf([sink], [ownIn("eu-west-1"), named, registryAt(OTHER)])
+  await refreshAll(world, plan)
+  const outcomes = await refreshAll(world, plan)
   expect(codesOf(outcomes)).toEqual(["duplicate-target", "duplicate-target", undefined])
-  expect([...sink.held.keys()]).toEqual([`one/${OTHER}`])
   expect(messageOf(outcomes[0])).toContain("same registry; name it once")
 })
 
