@@ -1,6 +1,6 @@
 // Docker's config.json as a value: which login stands for a host, what hides it, and the text with other logins in it.
 // Knows how docker, docker-py and podman look a login up: a helper first, then the bare host as a key, then any key
-// that is the same host with a scheme or an API version. No I/O.
+// that is the same host with a scheme or an API version. Docker and podman, as all of Go, take a key in any case. No I/O.
 import { type Credential, decodeAuthorizationToken, expiryOf } from "../../src/credential.ts"
 import * as json from "../_json.ts"
 
@@ -13,10 +13,12 @@ export type DockerConfig = {
   readonly entries: ReadonlyMap<string, string>
   /** Keys of `auths` that mean a host otherwise than by its bare name. */
   readonly twins: ReadonlyMap<string, readonly string[]>
-  /** `credHelpers` by host, and `credsStore`. */
-  readonly helpers: ReadonlyMap<string, string>
-  readonly store: string
+  /** Who is asked for a host by `credHelpers`, and for all others by `credsStore`; `key` as it stands there. */
+  readonly helpers: ReadonlyMap<string, Asked>
+  readonly store: Asked | undefined
 }
+
+type Asked = { readonly key: string; readonly helper: string }
 
 /** A login as it stands; `differs` says why it is not what we would write. */
 export type StoredLogin = {
@@ -30,6 +32,8 @@ export type StoredLogin = {
 // Members of an entry that some program prefers to `auth`.
 const RIVALS = ["identitytoken", "registrytoken", "username", "password"]
 
+const isRival = (key: string) => key !== "auth" && [...RIVALS, "auth"].includes(key.toLowerCase())
+
 const USER_NAME = "AWS"
 
 /** The config that a file holds, or in words why it is none. The words tell nothing of what it holds. */
@@ -41,10 +45,12 @@ export function parseDockerConfig(bytes: Uint8Array | undefined): DockerConfig |
   if (!isJson(document)) return "is not valid JSON"
   const root = json.splitObject(document)
   if (!root) return "is not a JSON object"
+  const other = keysLike(root, "auths").find((key) => key !== "auths")
+  if (other) return `"${other}" in it is "auths" to docker, and nothing to others: write it small`
   const auths = objectMember(root, "auths")
   if (!auths) return '"auths" in it is not an object'
-  const helpers = objectMember(root, "credHelpers")
-  if (!helpers) return '"credHelpers" in it is not an object'
+  const helpers = keysLike(root, "credHelpers").map((key) => ({ key, object: objectMember(root, key) }))
+  for (const { key, object } of helpers) if (!object) return `"${key}" in it is not an object`
   const entries = new Map(auths.members.map((member) => [json.keyOf(member), member.value]))
   return {
     text: document,
@@ -55,17 +61,23 @@ export function parseDockerConfig(bytes: Uint8Array | undefined): DockerConfig |
       [...entries.keys()].filter((key) => hostOf(key) !== key),
       hostOf,
     ),
-    helpers: new Map(helpers.members.map((member) => [json.keyOf(member), asText(member.value)])),
-    store: asText(json.memberValue(root, "credsStore")),
+    helpers: new Map(
+      helpers.flatMap(({ key, object }) =>
+        (object?.members ?? []).map((member) => [json.keyOf(member), { key, helper: asText(member.value) }]),
+      ),
+    ),
+    store: keysLike(root, "credsStore")
+      .map((key) => ({ key, helper: asText(json.memberValue(root, key)) }))
+      .findLast(({ helper }) => helper),
   }
 }
 
 /** What docker asks for this host before it looks into `auths`, in words; undefined if nothing. */
 export function hidingHelper(config: DockerConfig, host: string): string | undefined {
   // An empty helper for a host means the file, whatever credsStore says.
-  const helper = config.helpers.get(host)
-  if (helper) return `credHelpers["${host}"]`
-  return helper === undefined && config.store ? "credsStore" : undefined
+  const asked = config.helpers.get(host)
+  if (asked?.helper) return `${asked.key}["${host}"]`
+  return asked ? undefined : config.store?.key
 }
 
 /** The login that stands for a host, undefined if there is none. */
@@ -73,7 +85,7 @@ export function storedLogin(config: DockerConfig, host: string): StoredLogin | u
   const key = config.entries.has(host) ? host : config.twins.get(host)?.[0]
   const entry = key === undefined ? undefined : asRecord(config.entries.get(key))
   if (!entry) return undefined
-  const rivals = RIVALS.filter((name) => entry[name])
+  const rivals = Object.keys(entry).filter((name) => isRival(name) && entry[name])
   if (!entry.auth && rivals.length === 0) return undefined
   const login = decodeAuthorizationToken(String(entry.auth ?? ""))
   const fault =
@@ -102,7 +114,8 @@ export function loginEdits(config: DockerConfig, host: string, auth: string): js
   const edits = new Map<string, string | undefined>(config.twins.get(host)?.map((twin) => [twin, undefined]))
   const before = config.entries.get(host)
   const entry = (before !== undefined && json.splitObject(before)) || { members: [], tail: "" }
-  const members = new Map<string, string | undefined>(RIVALS.map((name) => [name, undefined]))
+  const rivals = entry.members.map(json.keyOf).filter(isRival)
+  const members = new Map<string, string | undefined>(rivals.map((name) => [name, undefined]))
   if (asText(json.memberValue(entry, "auth")) !== auth) members.set("auth", JSON.stringify(auth))
   const after = json.joinObject(json.editObject(entry, members, json.layoutOf(config.root), 2))
   return after === before ? edits : edits.set(host, after)
@@ -120,6 +133,12 @@ export function withEdits({ text, root, auths }: DockerConfig, edits: json.Edits
 function hostOf(key: string): string {
   // A longer path is podman's: a login for one namespace, which is not ours to remove.
   return key.replace(/^https?:\/\//, "").replace(/\/(?:v[12]\/?)?$/, "")
+}
+
+/** The keys of an object that Go takes for this one, each once. */
+function keysLike({ members }: json.JsonObject, key: string): readonly string[] {
+  const keys = members.map(json.keyOf).filter((one) => one.toLowerCase() === key.toLowerCase())
+  return [...new Set(keys)]
 }
 
 function objectMember(object: json.JsonObject, key: string): json.JsonObject | undefined {

@@ -101,6 +101,7 @@ test.each([
 
 test.each([
   ["an identity token", { identitytoken: "t" }, "AWS"],
+  ["an identity token in another case", { identityToken: "t" }, "AWS"],
   ["another user name", {}, "eva"],
 ])("does not leave a login alone that %s makes useless, however long it lives", async (_, members, user) => {
   const later = makeCredential({ registry: REGISTRY, expiresAt: NOW + hours(12.5), size: 300 })
@@ -112,6 +113,9 @@ test.each([
 
 test.each([
   [{ credsStore: "desktop" }, "credsStore"],
+  [{ credsstore: "desktop" }, "credsstore"],
+  [{ credsStore: "", CredsStore: "desktop" }, "CredsStore"],
+  [{ CREDHELPERS: { [HOST]: "ecr-login" } }, `CREDHELPERS["${HOST}"]`],
   [{ credHelpers: { [HOST]: "ecr-login" } }, `credHelpers["${HOST}"]`],
   [{ credsStore: "desktop", credHelpers: { [HOST]: "ecr-login" } }, `credHelpers["${HOST}"]`],
 ])("refuses to write a login that %j would hide, and says how to get out", async (config, hiding) => {
@@ -211,6 +215,15 @@ test("reads what stands for a host, and why it is not what we would write", asyn
   const hidden = { credsStore: "desktop", auths: { [HOST]: { auth } } }
   expect(await heldBy(hidden)).toEqual({ ...held, differs: "credsStore hides it" })
   expect(await heldBy(hidden, { shadowed: "allow" })).toEqual(held)
+})
+
+test("refuses a config whose logins stand where docker alone would find them", async () => {
+  const file = configFile(`{"Auths":{"ghcr.io":{"auth":"eA=="}}}`)
+  const { code, message } = await failureOf(file)
+  expect({ code, message }).toEqual({
+    code: "invalid-config",
+    message: `${file}: "Auths" in it is "auths" to docker, and nothing to others: write it small`,
+  })
 })
 
 test("check finds what would stand in the way, and says what to do", async () => {
