@@ -146,7 +146,9 @@ async function readSinks(
   common: Common,
   { createSink }: ConfigDeps,
 ): Promise<readonly ConfiguredSink[]> {
+  const issueCount = reading.issues.length
   const tables = readTables(reading, file, "sink")
+  const isMisread = reading.issues.length > issueCount
   const given = reading.texts("sink")
   if (given && tables.length > 0)
     reading.notes.push(`${given.from} replaces the [[sink]] tables of ${file?.path}`)
@@ -159,7 +161,7 @@ async function readSinks(
       const spec = parse()
       sinks.push({ ...spec, sink: await createSink(spec, common) })
     })
-  if (parsers.length === 0 && !file?.tables.sink)
+  if (parsers.length === 0 && !isMisread)
     reading.issues.push({
       path: "",
       message: "no sink: say where to deliver, such as --sink docker-config (`ecrelay sinks` lists them)",

@@ -56,7 +56,18 @@ export function parseSinkText(text: string, origin: string): SinkSpec {
 const COMMON = v.looseObject({
   type: v.pipe(v.string("must be the type of a sink"), v.nonEmpty("must name the type of a sink")),
   optional: v.optional(v.union([v.boolean(), v.picklist(["true", "false"])], "must be true or false")),
-  registries: v.optional(v.union([v.string(), v.array(v.string())], "must be a list of hosts or regions")),
+  registries: v.optional(
+    v.union(
+      [
+        v.string(),
+        v.pipe(
+          v.array(v.string()),
+          v.minLength(1, "must name one at least; without it, all of them are meant"),
+        ),
+      ],
+      "must be a list of hosts or regions",
+    ),
+  ),
 })
 
 /** Reads a [[sink]] table. Throws a ConfigError. */

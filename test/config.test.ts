@@ -224,6 +224,15 @@ test("nothing at all to do is said with what to say", async () => {
   ])
 })
 
+test("a configuration under which nothing would ever be delivered is refused", async () => {
+  expect(await issuesOf({}, { sink: [] })).toEqual([
+    "no sink: say where to deliver, such as --sink docker-config (`ecrelay sinks` lists them)",
+  ])
+  expect(await issuesOf({}, { sink: [{ type: "docker-config", registries: [] }] })).toEqual([
+    "c.toml: sink[0], registries: must name one at least; without it, all of them are meant",
+  ])
+})
+
 test("a [[sink]] that is not written as one is one problem, not two", async () => {
   expect(await issuesOf({}, { sink: "docker-config" })).toEqual([
     "c.toml: sink: is a table of its own: write [[sink]]",
