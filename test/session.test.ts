@@ -12,8 +12,10 @@ import { refresh } from "../src/commands/refresh.ts"
 import { run } from "../src/commands/run.ts"
 import { sinks } from "../src/commands/sinks.ts"
 import { status } from "../src/commands/status.ts"
+import { wait } from "../src/commands/wait.ts"
 import { ConfigError } from "../src/errors.ts"
 import { loadConfig, openSession, type World } from "../src/session.ts"
+import type { SinkKind } from "../src/sink.ts"
 import { keysOf } from "./support/aws-environment.ts"
 import { fakeClock } from "./support/clock.ts"
 import { openNotifySocket } from "./support/notify-socket.ts"
@@ -210,6 +212,34 @@ test("of reloads that come together the last one counts, however long each of th
   clearInterval(letGo)
   world.stopNow()
   expect(await running).toBe(0)
+}, 5000)
+
+test("wait looks a last time when its time is over, and sees a login that came just before", async () => {
+  const base = await worldWith()
+  const clock = fakeClock(Date.now())
+  const kind: SinkKind = {
+    ...dockerConfig,
+    create: (...args) => ({
+      ...dockerConfig.create(...args),
+      read: async (targets) =>
+        targets.map(() =>
+          clock.uptime() < 9_900
+            ? { state: "missing" as const }
+            : { state: "held" as const, expiresAt: clock.now() + 12 * 3_600_000 },
+        ),
+    }),
+  }
+  const world: TestWorld = { ...base, clock, kinds: { "docker-config": async () => kind } }
+  const waiting = wait(given({ ...DOCKER, registry: HOST, timeout: "10s" }), world)
+  let over = false
+  const code = waiting.finally(() => {
+    over = true
+  })
+  while (!over) {
+    await clock.advance(100)
+    await systemClock.sleep(1)
+  }
+  expect({ code: await code, out: world.out().slice(0, 5) }).toEqual({ code: 0, out: "fresh" })
 }, 5000)
 
 test("run with --min-remaining leaves alone what is fresh, and is ready at once", async () => {

@@ -32,16 +32,18 @@ async function untilFresh(session: Session): Promise<readonly TargetStatus[]> {
   const endAt = clock.uptime() + config.timeoutMs
   let said = ""
   for (let look = 0; ; look += 1) {
-    const leftMs = Math.max(1000, endAt - clock.uptime())
-    const { statuses } = await withDeadline(leftMs, clock, stop, (signal) => loadStatuses(session, signal))
+    // The last look is at the very end, and gets a moment of its own.
+    const lookMs = Math.max(1000, endAt - clock.uptime())
+    const { statuses } = await withDeadline(lookMs, clock, stop, (signal) => loadStatuses(session, signal))
     const missing = statuses.filter(({ state }) => state !== "fresh" && state !== "unknown")
     if (look === 0) for (const one of statuses) if (one.state === "unknown") log("warn", notWaitedFor(one))
-    const pauseMs = PAUSES_MS[Math.min(look, PAUSES_MS.length - 1)] ?? 0
-    if (missing.length === 0 || clock.uptime() + pauseMs >= endAt) return statuses
+    const leftMs = endAt - clock.uptime()
+    if (missing.length === 0 || leftMs <= 0) return statuses
     const waiting = describe(missing)
     if (waiting !== said) log("info", waiting)
     said = waiting
-    await clock.sleep(pauseMs, stop).catch(() => undefined)
+    const pauseMs = PAUSES_MS[Math.min(look, PAUSES_MS.length - 1)] ?? 0
+    await clock.sleep(Math.min(pauseMs, leftMs), stop).catch(() => undefined)
     if (stop.aborted) return statuses
   }
 }
