@@ -9,6 +9,12 @@ export function isReference(text: string): boolean {
   return /^(env|file|credential):/.test(text)
 }
 
+/** The names that references of a kind among these texts have, each once. */
+export function namesBehind(kind: "env" | "credential", texts: readonly string[]): readonly string[] {
+  const references = texts.filter((text) => text.startsWith(`${kind}:`))
+  return [...new Set(references.map((text) => text.slice(kind.length + 1)).filter(Boolean))]
+}
+
 /**
  * The secret that a text refers to, or the text itself. A trailing line break of a file is not part of it. Rejects with
  * an Error that says in words what is missing; its message never holds a secret.

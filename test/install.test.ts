@@ -217,3 +217,48 @@ test("of the variables only those go along that tell no secret", () => {
     "https_proxy",
   ])
 })
+
+test("a config file that is named from where one stands is found by the unit too", async () => {
+  const { env, home, unit, textOf } = await person()
+  await writeFile(
+    join(home, "mine.toml"),
+    '[[registry]]\nregion = "eu-west-1"\n[[sink]]\ntype = "docker-config"\n',
+  )
+  const child = Bun.spawn([await binary(), ...OWN, "--config", "mine.toml"], {
+    env,
+    cwd: home,
+    stdout: "ignore",
+    stderr: "ignore",
+  })
+  await child.exited
+  expect(await textOf(unit)).toContain(` --config ${home}/mine.toml run\n`)
+})
+
+test("refuses a path that means another file in the folder that a unit runs in", async () => {
+  const { install, home } = await person()
+  const refused = await install("--sink", "docker-config,path=docker", "--region", "eu-west-1")
+  expect(refused).toMatchObject({ out: "", code: 2 })
+  expect(refused.error).toMatch(
+    /^ecrelay: --sink docker-config, path: a unit runs in \/: write \/.*\/docker\n$/,
+  )
+  expect(await readdir(home)).toEqual([])
+})
+
+test("names the variables behind env: among those that the unit does not see, ours too", async () => {
+  const { env } = await person()
+  const url = "sqlite:////nowhere/airflow.db"
+  const mine = { ...env, MY_DATABASE: url, ECRELAY_SINK0_URL: url, UNUSED: "x" }
+  for (const name of ["MY_DATABASE", "ECRELAY_SINK0_URL"]) {
+    const sink = `airflow-db,conn_id=ecr,url=env:${name}`
+    const { error, code } = await ecrelay([...OWN, "--sink", sink, "--region", "eu-west-1", "--dry-run"], {
+      env: mine,
+    })
+    expect(code).toBe(0)
+    expect(error).toMatch(new RegExp(`does not see your AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, ${name}: `))
+  }
+  const { error } = await ecrelay([...OWN, "--sink", "airflow-db,conn_id=ecr", "--region", "eu-west-1"], {
+    env: { ...env, ECRELAY_AIRFLOW_URL: url },
+  })
+  expect(error).toContain("airflow.url may hold a secret and is not written into a file that others read")
+  expect(error).toContain("give env:ECRELAY_AIRFLOW_URL in its place and put the variable into ")
+})

@@ -13,16 +13,22 @@ import { type SinkSpec, secretKeysOf } from "../sink-spec.ts"
 export async function config(given: Given, world: World): Promise<number> {
   const { text, notes } = await formatConfig(await loadConfig(given, world), world)
   world.print(text)
-  for (const note of notes) world.printError(`${note}\n`)
+  for (const { path, variable } of notes)
+    world.printError(
+      `${path} may hold a secret and is not printed: put it into the variable ${variable}, or write file:PATH\n`,
+    )
   return 0
 }
 
-/** A configuration as TOML, and what was left out because it may be secret. */
+/** What was left out because it may be secret, and the variable that stands in its place. */
+type LeftOut = { readonly path: string; readonly variable: string }
+
+/** A configuration as TOML, and what was left out of it. */
 export async function formatConfig(
   effective: Config,
   world: Pick<World, "kinds" | "uid">,
-): Promise<{ readonly text: string; readonly notes: readonly string[] }> {
-  const notes: string[] = []
+): Promise<{ readonly text: string; readonly notes: readonly LeftOut[] }> {
+  const notes: LeftOut[] = []
   const sinks = await Promise.all(
     effective.sinks.map(async (spec, i) => {
       return sinkTable(spec, i, await secretKeysOf(spec, world.kinds, world), notes)
@@ -80,7 +86,7 @@ function sinkTable(
   { type, options, optional, registries }: SinkSpec,
   i: number,
   secret: readonly string[],
-  notes: string[],
+  notes: LeftOut[],
 ) {
   return {
     type,
@@ -95,15 +101,13 @@ function hideSecrets(
   table: Readonly<Record<string, unknown>>,
   secret: readonly string[],
   path: string,
-  notes: string[],
+  notes: LeftOut[],
 ): Readonly<Record<string, unknown>> {
   const shown = Object.entries(table).map(([key, value]) => {
     if (!secret.includes(key) || (typeof value === "string" && isReference(value))) return [key, value]
-    const name = `ECRELAY_${path.replaceAll(/\W/g, "")}_${key}`.toUpperCase()
-    notes.push(
-      `${path}.${key} may hold a secret and is not printed: put it into the variable ${name}, or write file:PATH`,
-    )
-    return [key, `env:${name}`]
+    const variable = `ECRELAY_${path.replaceAll(/\W/g, "")}_${key}`.toUpperCase()
+    notes.push({ path: `${path}.${key}`, variable })
+    return [key, `env:${variable}`]
   })
   return Object.fromEntries(shown)
 }

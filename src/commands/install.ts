@@ -1,13 +1,14 @@
 // `ecrelay install systemd`: writes the units of a service, says what they will not see of the person who installs
 // them, and tries the configuration as the unit will see it. Nothing is written over that was not written here.
 import { access, realpath } from "node:fs/promises"
-import { basename, dirname } from "node:path"
+import { basename, dirname, resolve } from "node:path"
 import type { Environment } from "../aws.ts"
 import type { Config } from "../config.ts"
 import { loadConfigFile } from "../config-file.ts"
 import { ConfigError, type ConfigIssue } from "../errors.ts"
 import { type InstalledFile, installFiles } from "../installed-file.ts"
 import { readSettings, readSwitch } from "../reading.ts"
+import { namesBehind } from "../reference.ts"
 import { loadConfig, type World } from "../session.ts"
 import { type Given, settingsFromEnvironment } from "../settings.ts"
 import { refuseStdout, UNREAD_STDOUT } from "../stdout.ts"
@@ -39,13 +40,17 @@ export async function install(given: Given, [what]: readonly string[], world: Wo
     ])
   const order = await readOrder(given, world)
   const { user, manager } = order
-  const { carried, withheld } = carriedEnvironment(world.env)
+  const { carried, withheld: own } = carriedEnvironment(world.env)
   const unitWorld = asTheUnitSees(world, user, carried)
   const config = await loadConfig(given, unitWorld)
   refuseStdout(config.sinks, UNREAD_STDOUT)
+  refuseRelative(config)
+  const withheld = [
+    ...new Set([...own, ...namesBehind("env", textsOf(config)).filter((name) => world.env[name])]),
+  ]
   const configFile = await configFileOf(given, config, order, unitWorld)
   const environmentFile = `${folderOf(order).config}/environment`
-  const credentials = credentialsOf(config)
+  const credentials = namesBehind("credential", textsOf(config))
   const units = formatUnits({
     name: order.name,
     program: [world.program, ...(configFile.path === DEFAULT_FILE ? [] : ["--config", configFile.path])],
@@ -154,24 +159,35 @@ async function configFileOf(
   const named = (given.get("config") ?? variables.get("config"))?.texts[0]
   const says = [...given.keys(), ...variables.keys()].some((key) => !HOW.includes(key))
   const existing = await loadConfigFile(named, world.env)
-  if (!says && existing) return { path: existing.path }
+  if (!says && existing) return { path: resolve(existing.path) }
   const { text, notes } = await formatConfig(config, world)
+  const folder = folderOf(order).config
   if (notes.length > 0)
     throw new ConfigError(
-      notes.map((note) => ({
+      notes.map(({ path, variable }) => ({
         path: "install systemd",
-        message: `${note}, or credential:NAME, which the unit takes from ${folderOf(order).config}/credentials/NAME`,
+        message: `${path} may hold a secret and is not written into a file that others read: give env:${variable} in its place and put the variable into ${folder}/environment, or give file:PATH, or credential:NAME, which the unit takes from ${folder}/credentials/NAME`,
       })),
     )
   const file = order.name === "ecrelay" ? "config.toml" : `${order.name}.toml`
-  return { path: `${folderOf(order).config}/${file}`, text }
+  return { path: `${folder}/${file}`, text }
 }
 
-/** The names behind `credential:` references. */
-function credentialsOf({ sinks, airflow }: Config): readonly string[] {
-  const texts = [...sinks.flatMap(({ options }) => Object.values(options)), ...Object.values(airflow)].flat()
-  const names = texts.map((text) => /^credential:(.+)$/.exec(String(text))?.[1])
-  return [...new Set(names.filter((name) => name !== undefined))]
+// A unit starts in /, and not where its file was written.
+function refuseRelative({ sinks }: Config): void {
+  const issues = sinks.flatMap(({ origin, options: { path } }) =>
+    typeof path === "string" && !/^(\/|~)/.test(path)
+      ? [{ path: `${origin}, path`, message: `a unit runs in /: write ${resolve(path)}` }]
+      : [],
+  )
+  if (issues.length > 0) throw new ConfigError(issues)
+}
+
+// All that may refer to a secret.
+function textsOf({ sinks, airflow }: Config): readonly string[] {
+  return [...sinks.flatMap(({ options }) => Object.values(options)), ...Object.values(airflow)]
+    .flat()
+    .map(String)
 }
 
 async function writableOf(
