@@ -118,7 +118,7 @@ function createParser(version: string, words: readonly string[]) {
         ? [
             { title: "Examples", body: EXAMPLES.join("\n") },
             {
-              body: "Without a command: refresh, or run where --interval is given.\n`ecrelay COMMAND --help` shows a command's options.",
+              body: "Flags without a command: refresh, or run where --interval is given.\n`ecrelay COMMAND --help` shows a command's options.",
             },
           ]
         : []),

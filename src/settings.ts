@@ -21,8 +21,6 @@ export type Setting = {
 }
 
 const ALL: readonly Command[] = ["refresh", "run", "status", "check", "wait", "config", "install"]
-const WRITING: readonly Command[] = ["refresh", "run", "config", "install"]
-const LOGGING: readonly Command[] = [...WRITING, "wait"]
 
 /** All of them, in the order of help. */
 export const SETTINGS: readonly Setting[] = [
@@ -79,7 +77,7 @@ export const SETTINGS: readonly Setting[] = [
   {
     key: "probe",
     description: "Try each new login at its registry before it is written",
-    commands: WRITING,
+    commands: ALL,
   },
   {
     key: "config",
@@ -92,7 +90,7 @@ export const SETTINGS: readonly Setting[] = [
     key: "interval",
     value: "DURATION",
     description: "Refresh this often, such as 6h (default: at half of the token's life)",
-    commands: ["run", "config", "install"],
+    commands: ALL.filter((command) => command !== "refresh"),
   },
   {
     key: "min_remaining",
@@ -166,13 +164,13 @@ export const SETTINGS: readonly Setting[] = [
     key: "log_level",
     value: "debug|info|warn|error",
     description: "Least important log line to print (default info)",
-    commands: LOGGING,
+    commands: ALL,
   },
   {
     key: "log_format",
     value: "text|json",
     description: "Form of log lines on standard error",
-    commands: LOGGING,
+    commands: ALL,
   },
 ]
 

@@ -42,13 +42,16 @@ export function flagOption(description: string) {
 export function listOption(description: string) {
   const text = v.pipe(v.string(), v.nonEmpty("must not be empty"))
   return v.pipe(
-    v.union([
-      v.pipe(
-        text,
-        v.transform((one) => [one]),
-      ),
-      v.pipe(v.array(text), v.minLength(1, "must not be empty")),
-    ]),
+    v.union(
+      [
+        v.pipe(
+          text,
+          v.transform((one) => [one]),
+        ),
+        v.pipe(v.array(text), v.minLength(1, "must not be empty")),
+      ],
+      "must be one text or a list of them",
+    ),
     v.description(description),
   )
 }
