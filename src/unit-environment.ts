@@ -44,6 +44,22 @@ export function carriedEnvironment(env: Environment): CarriedEnvironment {
   return { carried, withheld }
 }
 
+/** What the person should know of their variables, a line each. */
+export function variableNotes(
+  { carried, withheld }: CarriedEnvironment,
+  environmentFile: string,
+): readonly string[] {
+  const names = Object.keys(carried)
+  return [
+    ...(names.length > 0 ? [`the unit takes along: ${names.join(", ")}`] : []),
+    ...(withheld.length > 0
+      ? [
+          `the unit does not see your ${withheld.join(", ")}: what it needs of them belongs into ${environmentFile} (mode 0600), one NAME=value a line`,
+        ]
+      : []),
+  ]
+}
+
 /** Whose AWS profiles the unit reads, and whether they will do for a service: what the person should know, a line each. */
 export async function profileNotes(
   profile: string | undefined,

@@ -253,7 +253,7 @@ declare module "ecrelay" {
             ]
           >,
         ],
-        undefined
+        "must be one text or a list of them"
       >,
       v.DescriptionAction<string[], string>,
     ]

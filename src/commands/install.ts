@@ -13,7 +13,7 @@ import { loadConfig, type World } from "../session.ts"
 import { type Given, settingsFromEnvironment } from "../settings.ts"
 import { refuseStdout, UNREAD_STDOUT } from "../stdout.ts"
 import { checkAsUnit } from "../unit-check.ts"
-import { carriedEnvironment, profileNotes } from "../unit-environment.ts"
+import { carriedEnvironment, profileNotes, variableNotes } from "../unit-environment.ts"
 import { formatUnits, type UnitOptions } from "../units.ts"
 import { loadUnixUser, type UnixUser } from "../unix-user.ts"
 import { formatConfig } from "./config.ts"
@@ -67,7 +67,7 @@ export async function install(given: Given, [what]: readonly string[], world: Wo
   ]
   const seen = { env: unitWorld.env, home: user.home }
   const missing = [
-    ...unseen(carried, withheld, environmentFile),
+    ...variableNotes({ carried, withheld }, environmentFile),
     ...(await profileNotes(config.principal.profile, world, seen)),
   ]
   if (order.dryRun) {
@@ -221,22 +221,6 @@ const nowhere = (folder: string) =>
 // A folder that is yet to be made needs one that it can be made in.
 async function existing(folder: string): Promise<string> {
   return realpath(folder).catch(() => (folder === dirname(folder) ? folder : existing(dirname(folder))))
-}
-
-function unseen(
-  carried: Environment,
-  withheld: readonly string[],
-  environmentFile: string,
-): readonly string[] {
-  const names = Object.keys(carried)
-  return [
-    ...(names.length > 0 ? [`the unit takes along: ${names.join(", ")}`] : []),
-    ...(withheld.length > 0
-      ? [
-          `the unit does not see your ${withheld.join(", ")}: what it needs of them belongs into ${environmentFile} (mode 0600), one NAME=value a line`,
-        ]
-      : []),
-  ]
 }
 
 // A person's manager comes and goes with them.
