@@ -82,6 +82,8 @@ export default defineSink({
         ? { read: (targets: readonly Target[], signal: AbortSignal) => read(targets, [], exec, signal) }
         : {}),
       check: (targets, signal) => check(targets, exec, signal),
+      // Asked what it holds first where it reads. What is shorter than the default leaves that as it is.
+      ...(timeout > 30_000 ? { deliveryMs: answers.includes("read") ? 2 * timeout : timeout } : {}),
       folders: async () => "anywhere",
     }
   },

@@ -56,6 +56,8 @@ export type ConfigDeps = {
   readonly createSink: (spec: SinkSpec, common: Common) => Promise<Sink>
 }
 
+const DEFAULT_TIMEOUT_MS = 60_000
+
 /** From the least to the most important. */
 export const LOG_LEVELS = ["debug", "info", "warn", "error"] as const
 export type LogLevel = (typeof LOG_LEVELS)[number]
@@ -84,19 +86,22 @@ export async function parseConfig(
     endpointUrl,
     intervalMs: readInterval(reading),
     minRemainingMs: readMinRemaining(reading),
-    timeoutMs: readDuration(reading, "timeout") ?? 60_000,
     dryRun: readSwitch(reading, "dry_run"),
     output: readWord(reading, "output", ["text", "json"]) ?? "text",
     logLevel: readWord(reading, "log_level", LOG_LEVELS) ?? "info",
     logFormat: readWord(reading, "log_format", ["text", "json"]) ?? "text",
   }
+  const given = readDuration(reading, "timeout")
   const sinks = await readSinks(reading, file, common, deps)
   const asks = { principal, ...(endpointUrl ? { endpointUrl } : {}) }
   const registries = await readRegistries(reading, file, asks, readSwitch(reading, "probe"), () =>
     deps.loadDefaultRegion(common),
   )
   if (reading.issues.length > 0) throw new ConfigError(reading.issues)
-  return { ...partial, sinks, registries, notes: reading.notes }
+  // As long as AWS may take, and then as long as the slowest sink says that it may take itself.
+  const timeoutMs =
+    given ?? DEFAULT_TIMEOUT_MS + Math.max(0, ...sinks.map(({ sink }) => sink.deliveryMs ?? 0))
+  return { ...partial, timeoutMs, sinks, registries, notes: reading.notes }
 }
 
 const AIRFLOW_TABLE = v.strictObject({

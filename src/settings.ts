@@ -101,7 +101,8 @@ export const SETTINGS: readonly Setting[] = [
   {
     key: "timeout",
     value: "DURATION",
-    description: "Give up after this long (run: on each fetch and each delivery; default 60s)",
+    description:
+      "Give up after this long (run: on each fetch and each delivery; default 60s, and what an exec allows itself beyond 30s)",
     commands: ALL,
   },
   {

@@ -97,6 +97,8 @@ export type Sink = {
    * knows. Absent: none. Reads configuration at most.
    */
   folders?(signal: AbortSignal): Promise<readonly string[] | "anywhere">
+  /** How long one delivery may take by its own options, in milliseconds, for a default of --timeout that leaves it that. */
+  readonly deliveryMs?: number
   /** Writes the logins to standard output, where nothing else may stand then: `refresh` alone can be used with it. */
   readonly takesStdout?: true
 }

@@ -224,6 +224,21 @@ test("nothing at all to do is said with what to say", async () => {
   ])
 })
 
+test.each([
+  ["30s", [], 60],
+  ["2m", [], 60 + 120],
+  ["2m", ["deliver", "read"], 60 + 240],
+] as const)(
+  "an exec with timeout=%s and answers=%j is left that time by default",
+  async (timeout, answers, s) => {
+    const sink = { type: "exec", command: "/bin/true", timeout, ...(answers.length > 0 ? { answers } : {}) }
+    const tables = { sink: [sink, { type: "docker-config" }] }
+    const { timeoutMs } = await parse({}, tables)
+    expect(timeoutMs).toBe(s * 1000)
+    expect((await parse({ timeout: "5s" }, tables)).timeoutMs).toBe(5000)
+  },
+)
+
 test("a configuration under which nothing would ever be delivered is refused", async () => {
   expect(await issuesOf({}, { sink: [] })).toEqual([
     "no sink: say where to deliver, such as --sink docker-config (`ecrelay sinks` lists them)",
