@@ -5,7 +5,8 @@ import { DeliveryError } from "../../src/errors.ts"
 import { errorFinding, type Finding, type Target } from "../../src/sink.ts"
 import { findTrusted } from "../_trust.ts"
 import { ask, type Exec } from "./ask.ts"
-import { startFailure } from "./failure.ts"
+import { startFailure, unfoundFailure } from "./failure.ts"
+import { firstLineFault } from "./first-line.ts"
 import { targetsRequest } from "./protocol.ts"
 
 /** Looks at the program, and asks it where it answers. */
@@ -44,16 +45,22 @@ export async function check(
 async function requireExecutable({
   command: {
     words: [file = ""],
+    env,
   },
   place,
 }: Exec): Promise<void> {
   try {
     await access(file, constants.X_OK)
-    if (!(await stat(file)).isFile()) throw Object.assign(new Error("EACCES"), { code: "EACCES" })
+    if (!(await stat(file)).isFile()) throw systemError("EACCES")
+    const fault = await firstLineFault(file, env)
+    if (fault && "unfound" in fault) throw unfoundFailure(fault.unfound, place)
+    if (fault) throw systemError(fault.code)
   } catch (cause) {
     throw startFailure(cause, place)
   }
 }
+
+const systemError = (code: string) => Object.assign(new Error(code), { code })
 
 // Whoever can change the program gets every login, and whatever else this user may do.
 async function strangersOf({ command, place, uid }: Exec): Promise<readonly Finding[]> {

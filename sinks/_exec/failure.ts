@@ -38,8 +38,18 @@ function execError(target: string, words: Words, cause?: unknown): DeliveryError
   return new DeliveryError(`${target}: ${says}`, { sink: "exec", target, code, hint, retryable, cause })
 }
 
+/** Its first line has `env` look for a program that no folder of its PATH has. */
+export function unfoundFailure(name: string, place: string): DeliveryError {
+  return execError(place, {
+    code: "command-missing",
+    says: `its first line #! has env look for ${name}, which is in no folder of its PATH`,
+    hint: "let the first line give the full path, or set PATH for ecrelay",
+  })
+}
+
 /** It could not be started; anything but a system error, a bug above all, stays as it is. */
 export function startFailure(cause: unknown, place: string): unknown {
+  if (cause instanceof DeliveryError) return cause
   const code = cause instanceof Error && "code" in cause ? cause.code : undefined
   if (typeof code !== "string" || !/^E[A-Z0-9]+$/.test(code)) return cause
   const words = NOT_STARTED[code] ?? {

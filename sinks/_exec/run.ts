@@ -1,7 +1,7 @@
 // Runs a command: an argument list without a shell, what it is told on standard input, what it says bounded. However it
-// ends, by itself or by us, its whole process group is ended with it: nothing that it started is left behind.
+// ends, by itself or by us, its whole process group is ended with it, also where this process is made to end at once.
 import { type ChildProcess, spawn } from "node:child_process"
-import { kill } from "node:process"
+import process from "node:process"
 import type { SinkDeps } from "../../src/sink.ts"
 
 type Clock = Pick<SinkDeps["clock"], "sleep">
@@ -30,6 +30,9 @@ const STDERR_TAIL_CHARACTERS = 8192
 const GRACE_MS = 1000
 const PIPES_MS = 500
 
+// The leaders of the groups that run now.
+const running = new Set<number>()
+
 /** Runs it to its end. Rejects with the system's error where it cannot be started, else with the signal's reason. */
 export async function runCommand(
   command: Command,
@@ -57,7 +60,7 @@ export async function runCommand(
 }
 
 function start({ words: [file = "", ...args], env }: Command, wantsOutput: boolean): ChildProcess {
-  return spawn(file, args, {
+  const child = spawn(file, args, {
     env,
     // A relative path among the arguments would otherwise mean whatever directory we were started in.
     cwd: "/",
@@ -65,6 +68,11 @@ function start({ words: [file = "", ...args], env }: Command, wantsOutput: boole
     detached: true,
     stdio: ["pipe", wantsOutput ? "pipe" : "ignore", "pipe"],
   })
+  if (child.pid !== undefined) {
+    if (running.size === 0) process.on("exit", endAllAtOnce)
+    running.add(child.pid)
+  }
+  return child
 }
 
 function tell({ stdin }: ChildProcess, input: string): void {
@@ -112,17 +120,23 @@ async function endAll(
     await within(GRACE_MS, exited)
   }
   endGroup(child.pid, "SIGKILL")
+  running.delete(child.pid)
+  if (running.size === 0) process.off("exit", endAllAtOnce)
   // Whoever left the group may hold a pipe for ever.
   await within(PIPES_MS, closed)
   over.abort()
   for (const pipe of [child.stdin, child.stdout, child.stderr]) pipe?.destroy()
 }
 
+function endAllAtOnce(): void {
+  for (const leader of running) endGroup(leader, "SIGKILL")
+}
+
 const isRunning = ({ exitCode, signalCode }: ChildProcess) => exitCode === null && signalCode === null
 
 function endGroup(leader: number, name: "SIGTERM" | "SIGKILL"): void {
   try {
-    kill(-leader, name)
+    process.kill(-leader, name)
   } catch {
     // Nobody is left in it, which is what we want.
   }

@@ -171,6 +171,35 @@ test.each([
   expect(error.message).toEndWith(`: exit code ${code}: no. such. stack`)
 })
 
+test.each([
+  ["#!/nowhere/sh\n", "command-missing", "its first line #! names one that is not there"],
+  ["#! /usr/bin/env no-such-shell\n", "command-missing", "has env look for no-such-shell"],
+  ["#!/usr/bin/env -S X=1 no-such-shell -e\n", "command-missing", "has env look for no-such-shell"],
+  ["echo hello\n", "command-not-executable", "nor a script that begins with #!"],
+  ["", "command-not-executable", "nor a script that begins with #!"],
+])("check finds that a file beginning with %j cannot be run", async (text, code, says) => {
+  const path = join(folder, `first-line-${count++}`)
+  writeFileSync(path, `${text}true\n`.slice(text ? 0 : 5), { mode: 0o700 })
+  const sink = makeSink(kind, { command: [path] }, testDeps({ env: { PATH: process.env.PATH } }))
+  const findings = await sink.check?.(sink.targets(REGISTRY), calm())
+  expect(findings).toMatchObject([{ level: "error", code, message: expect.stringContaining(says) }])
+  // And it is so.
+  expect(["command-missing", "command-not-executable", "command-failed"]).toContain(
+    (await failureOf(deliver(sink))).code,
+  )
+})
+
+test.each(["#!/bin/sh\n", "#! /usr/bin/env sh\n", "#!/usr/bin/env -S sh -e\n"])(
+  "check finds nothing wrong with a script beginning with %j, which runs",
+  async (text) => {
+    const path = join(folder, `first-line-${count++}`)
+    writeFileSync(path, `${text}cat > /dev/null\n`, { mode: 0o700 })
+    const sink = makeSink(kind, { command: [path] }, testDeps({ env: { PATH: process.env.PATH } }))
+    expect(await sink.check?.(sink.targets(REGISTRY), calm())).toMatchObject([{ level: "ok" }])
+    expect(await deliver(sink)).toMatchObject([{ outcome: "delivered" }])
+  },
+)
+
 test("says what keeps a program from being started", async () => {
   const problems = [
     ["/nowhere/push", "command-missing", /there is no such program/],
