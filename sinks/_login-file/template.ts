@@ -1,6 +1,6 @@
 // A login as the text of a file, by a template, and back: the forms that have a name are templates too, so whatever can
 // be written can be read. Pure; no piece of a text that is not understood reaches a message.
-import { type Credential, decodeAuthorizationToken, expiryOf } from "../../src/credential.ts"
+import { type Credential, decodeAuthorizationToken, expiryOf, Secret } from "../../src/credential.ts"
 import type { Registry } from "../../src/registry.ts"
 
 /** A text with places for the login. In JSON, what goes into them is quoted. */
@@ -46,8 +46,31 @@ export function textProblem(text: string): string | undefined {
     const known = Object.keys(VALUES).map((name) => `{${name}}`)
     return `{${unknown}} stands for nothing; there are ${known.slice(0, -1).join(", ")} and ${known.at(-1)}`
   }
-  if (names.includes("password") || names.includes("auth")) return undefined
-  return "must hold {password}, or {auth}, which is user name and password in base64"
+  if (!names.includes("password") && !names.includes("auth"))
+    return "must hold {password}, or {auth}, which is user name and password in base64"
+  return isReadBack(text)
+    ? undefined
+    : "what is written by it could not be read again: put what no login holds, such as a blank or a line break, around {password} and {auth}"
+}
+
+const SAMPLE: Registry = {
+  host: "123456789012.dkr.ecr.eu-west-1.amazonaws.com",
+  account: "123456789012",
+  region: "eu-west-1",
+  partition: "aws",
+  service: "ecr",
+}
+
+// Logins as AWS makes them, of each length that base64 pads otherwise, once and twice.
+function isReadBack(text: string): boolean {
+  const expiresAt = Date.UTC(2030, 0)
+  return Array.from({ length: 9 }).every((_, more) => {
+    const token = JSON.stringify({ payload: "x".repeat(1500 + more), expiration: expiresAt / 1000 })
+    const password = new Secret(Buffer.from(token).toString("base64"))
+    const credential = { registry: SAMPLE, userName: USER_NAME, password, expiresAt }
+    const found = loginIn({ text }, formatText({ text }, credential), SAMPLE)
+    return found?.expiresAt === expiresAt && found.differs === undefined
+  })
 }
 
 /** The text of a login. */

@@ -213,6 +213,9 @@ test.each([
   [{ path: "/etc/{acount}" }, /\{acount\} stands for nothing/],
   [{ template: "{password} {hots}" }, /\{hots\} stands for nothing; there are \{host\}, .* and \{region\}/],
   [{ template: "{host}" }, /must hold \{password\}, or \{auth\}/],
+  [{ template: "{password}{account}" }, /could not be read again: put what no login holds/],
+  [{ template: "{password}-{region}" }, /could not be read again/],
+  [{ template: "{auth}{password}" }, /could not be read again/],
   [{ template: "{password}", format: "json" }, /takes the place of format/],
   [{ format: "yaml" }, /format|Expected/],
   [{ mode: "rw" }, /octal mode/],
@@ -225,6 +228,16 @@ test.each([
 ])("refuses %j before any I/O", (options, says) => {
   expect(() => makeSink(kind, { path: "/etc/ecr", ...options })).toThrow(says)
 })
+
+test.each(["x{password}y", "{password}{password}{host}", "{password}\n{region}", "{host}/{region}={auth}"])(
+  "takes the template %j, which can be read again, and finds its login in place",
+  async (template) => {
+    const file = newFile()
+    const credential = makeCredential({ registry: REGISTRY, expiresAt: NOW + hours(12), size: 2000 })
+    expect(await deliver(file, credential, { template })).toMatchObject({ outcome: "delivered" })
+    expect(await deliver(file, credential, { template })).toMatchObject({ outcome: "unchanged" })
+  },
+)
 
 test("format and template together are a fault of the configuration", () => {
   expect(() => makeSink(kind, { path: "/x", format: "json", template: "{auth}" })).toThrow(ConfigError)
