@@ -56,7 +56,7 @@ export default defineSink({
       type: TYPE,
       targets: (registry) => {
         const file = fillTemplate(template, registry)
-        return [{ registry, slot: registry.host, name: `${file} auths["${registry.host}"]` }]
+        return [{ registry, slot: registry.host, file, name: `${file} auths["${registry.host}"]` }]
       },
       deliver: (deliveries, signal) =>
         deliverByFile(deliveries, fileOf, (ofFile, file) => deliver(ofFile, waysTo(file), signal)),

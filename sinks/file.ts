@@ -38,7 +38,7 @@ const options = v.strictObject({
   template: v.optional(
     v.pipe(
       textOption(
-        "a text of your own instead of format, with {password} or {auth} (user name and password in base64), {host}, {username}, {expires_at}, {account}, {region}",
+        "a text of your own instead of format, with {password} or {auth} (user name and password in base64), {host}, {username}, {expires_at}, {account}, {region}; one of several lines belongs into the config file",
       ),
       v.check(
         (text) => !textProblem(text),
@@ -98,7 +98,7 @@ export default defineSink({
       type: TYPE,
       targets: (registry) => {
         const file = resolve(fillTemplate(full, registry))
-        return [{ registry, slot: file, name: file }]
+        return [{ registry, slot: file, file, name: file }]
       },
       deliver: (deliveries, signal) => deliver(deliveries, ways, signal),
       read: (targets, signal) => read(targets, ways, signal),

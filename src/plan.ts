@@ -91,10 +91,19 @@ export function duplicateTargets(
   accountOf: (source: Source) => string | undefined,
 ): readonly Duplicate[] {
   const owners = new Map<string, Owner>()
+  const files = new Map<string, string>()
   const duplicates: Duplicate[] = []
   for (const sink of plan.sinks)
     for (const planned of sink.registries)
-      for (const { name, registry } of targetsOf(sink, planned, accountOf(planned.source))) {
+      for (const { name, registry, file } of targetsOf(sink, planned, accountOf(planned.source))) {
+        const { type } = sink.sink
+        const other = file && files.get(file)
+        if (file) files.set(file, other ?? type)
+        if (file && other && other !== type) {
+          const message = `${file} is a file of ${other} too; give each its own`
+          duplicates.push({ name, origin: sink.origin, message })
+          continue
+        }
         const owner = owners.get(name)
         if (!owner) owners.set(name, { sink, planned, host: registry.host })
         else if (!isOneWish(owner, { sink, planned, host: registry.host }))
