@@ -46,8 +46,8 @@ const MOUNT_POINT: Words = {
 }
 const NO_SPACE: Words = {
   code: "no-space",
-  says: "no space left for a new copy beside it",
-  hint: "free some space on that file system; the old file is untouched",
+  says: "no space is left on its file system",
+  hint: "free some there; the file holds what it held",
   retryable: true,
 }
 

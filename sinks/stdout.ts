@@ -44,6 +44,15 @@ export default defineSink({
   }),
 })
 
+const CLOSED = {
+  code: "stdout-closed",
+  hint: "the program behind the pipe ended before it read the login: its own messages tell why",
+}
+const FULL = {
+  code: "no-space",
+  hint: "free some space on the file system that standard output is redirected to; it may hold a piece of the login now",
+}
+
 async function write(
   { target, credential }: Delivery,
   text: string,
@@ -57,8 +66,7 @@ async function write(
     const error = new DeliveryError(`${target.name}: cannot be written${code ? ` [${code}]` : ""}`, {
       sink: TYPE,
       target: target.name,
-      code: "stdout-closed",
-      hint: "the program behind the pipe ended before it read the login: its own messages tell why",
+      ...(code === "ENOSPC" || code === "EDQUOT" ? FULL : CLOSED),
       // A second attempt could not tell how much of the first was read.
       retryable: false,
       cause,

@@ -17,7 +17,7 @@ export type FailureContext = {
 }
 
 // What another attempt in a moment may find different, although no driver says so.
-const PASSING = new Set(["changed-meanwhile", "created-meanwhile"])
+const PASSING = new Set(["changed-meanwhile", "created-meanwhile", "no-space"])
 
 /** A DeliveryError of whatever the database or its configuration failed with; anything else is a bug and stays as it is. */
 export function asFailure(error: unknown, context: FailureContext): unknown {
@@ -58,7 +58,7 @@ function codeOf(error: unknown): string | undefined {
   if (code === "ERR_SQLITE_ERROR" && typeof errcode === "number")
     return SQLITE_NAMES[errcode] ?? SQLITE_NAMES[errcode & 0xff] ?? `SQLITE_${errcode & 0xff}`
   if (typeof code !== "string") return undefined
-  return /^SQLITE_(BUSY|LOCKED|READONLY|CANTOPEN|CORRUPT|IOERR)/.exec(code)?.[0] ?? code
+  return /^SQLITE_(BUSY|LOCKED|READONLY|CANTOPEN|CORRUPT|IOERR|FULL)/.exec(code)?.[0] ?? code
 }
 
 // sqlite3.h: result codes.
@@ -125,6 +125,13 @@ const MEANINGS: readonly Meaning[] = [
     message: "the connection pooler let us not in",
     quotes: true,
     hint: "check user, password and database of the URL against PgBouncer's configuration; its log tells more",
+  },
+  {
+    // ER_DISK_FULL_NOWAIT is MySQL 8's.
+    codes: /^(SQLITE_FULL|53100|ER_DISK_FULL(_NOWAIT)?|ER_RECORD_FILE_FULL)$/,
+    code: "no-space",
+    message: "no space is left where the database lies",
+    hint: "free some there; nothing was changed",
   },
   {
     codes: /^(3D000|ER_BAD_DB_ERROR)$/,

@@ -17,8 +17,12 @@ import {
   outcomesOf,
 } from "../support/airflow-db.ts"
 import { fernetKey } from "../support/airflow-rows.ts"
+import { awsForAll, binary, standInEnvironment } from "../support/binary.ts"
+import { LACKS, testUnless, UNSHARE } from "../support/files.ts"
 import { type SinkRig, testSink } from "../support/sink-suite.ts"
 import { makeSink, testDeps } from "../support/sinks.ts"
+
+const aws = awsForAll()
 
 const ROOT = fileURLToPath(new URL("../..", import.meta.url))
 const PROGRAM = join(ROOT, "test/support/deliver-many.ts")
@@ -184,4 +188,31 @@ test("resolves references anew at every delivery", async () => {
   const error = await errorOf(deliver(sink, credential))
   expect(error).toMatchObject({ code: "reference-unresolved", target: "env:URL" })
   expect(error.message).toBe("env:URL: url: the variable URL is not set")
+})
+
+testUnless(LACKS.mounts, "a full disk is called one, and the database holds what it held", async () => {
+  await using airflow = await openAirflow("sqlite")
+  const folder = mkdtempSync(join(tmpdir(), "airflow-full-"))
+  const script = `mount -t tmpfs -o size=512k none "$D"; cp "$DB" "$D/airflow.db"
+    cat /dev/zero > "$D/rest" 2>/dev/null || true
+    "$@" || true
+    cmp "$DB" "$D/airflow.db" && echo as it was`
+  const sink = `airflow-db,conn_id=new_one,url=sqlite:///${folder}/airflow.db,allow_plaintext=true`
+  const run = Bun.spawn(
+    [...UNSHARE, "sh", "-c", script, "", await binary(), "--sink", sink, "--timeout", "2s"],
+    {
+      env: {
+        PATH: process.env.PATH,
+        ...standInEnvironment(aws.url),
+        D: folder,
+        DB: airflow.url.replace("sqlite:///", ""),
+      },
+    },
+  )
+  const said = await new Response(run.stdout).text()
+  await run.exited
+  rmSync(folder, { recursive: true })
+  expect(said).toMatch(
+    /no space is left where the database lies.*\[SQLITE_FULL\]\n +hint: free some there.*as it was\n/s,
+  )
 })

@@ -246,3 +246,14 @@ test("a config file with such a sink is refused by run, by the line's own path",
   expect(error).toContain("sink[0]")
   expect(code).toBe(2)
 })
+
+test("a full disk behind standard output is called one", async () => {
+  const env = { HOME: await temporaryFolder(), ...standInEnvironment(aws.url) }
+  const child = Bun.spawn(["sh", "-c", '"$@" > /dev/full', "", await binary(), "--sink", "stdout"], {
+    env: { ...env, PATH: process.env.PATH },
+    stderr: "pipe",
+  })
+  const said = await new Response(child.stderr).text()
+  expect(await child.exited).toBe(1)
+  expect(said).toMatch(/standard output: cannot be written \[ENOSPC\]\n +hint: free some space/)
+})
