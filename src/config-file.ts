@@ -8,16 +8,18 @@ export type ConfigFile = { readonly path: string; readonly tables: Readonly<Reco
 
 /**
  * The config file: the one named, else the user's, else the machine's, else none; never one in the current directory.
- * Throws a ConfigError.
+ * Throws a ConfigError, or the reason of `stop`: what is named may be a pipe that nobody writes into.
  */
 export async function loadConfigFile(
   named: string | undefined,
   env: Environment,
+  stop?: AbortSignal,
 ): Promise<ConfigFile | undefined> {
   const folder = env.XDG_CONFIG_HOME || (env.HOME ? `${env.HOME}/.config` : undefined)
   const usual = [...(folder ? [`${folder}/ecrelay/config.toml`] : []), "/etc/ecrelay/config.toml"]
   for (const path of named ? [named] : usual) {
-    const text = await readFile(path, "utf8").catch((error) => {
+    const text = await unlessStopped(readFile(path, "utf8"), stop).catch((error) => {
+      if (stop?.aborted) throw error
       if (!named && (error.code === "ENOENT" || error.code === "ENOTDIR")) return undefined
       const why =
         error.code === "ENOENT" ? "there is no such file" : `cannot be read (${error.code ?? error.name})`
@@ -26,6 +28,15 @@ export async function loadConfigFile(
     if (text !== undefined) return { path, tables: await parseToml(path, text) }
   }
   return undefined
+}
+
+function unlessStopped<T>(reading: Promise<T>, stop: AbortSignal | undefined): Promise<T> {
+  return new Promise((resolve, reject) => {
+    if (stop?.aborted) reject(stop.reason)
+    const giveUp = () => reject(stop?.reason)
+    stop?.addEventListener("abort", giveUp, { once: true })
+    reading.then(resolve, reject).finally(() => stop?.removeEventListener("abort", giveUp))
+  })
 }
 
 async function parseToml(path: string, text: string): Promise<ConfigFile["tables"]> {

@@ -75,7 +75,7 @@ export async function loadConfig(
   const variables = settingsFromEnvironment(env)
   for (const { name, meant } of misspeltVariables(env)) warn(`${name} is not read; did you mean ${meant}?`)
   const named = (given.get("config") ?? variables.get("config"))?.texts[0]
-  return parseConfig(given, variables, await loadConfigFile(named, env), {
+  return parseConfig(given, variables, await loadConfigFile(named, env, world.stop), {
     loadDefaultRegion: (common) => loadDefaultRegion(common, world, warn),
     createSink: (spec, { principal, airflow }) =>
       createSink(

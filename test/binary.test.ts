@@ -2,7 +2,7 @@
 
 import { Database } from "bun:sqlite"
 import { describe, expect, test } from "bun:test"
-import { chmod, copyFile, mkdir, readdir, readFile, stat, writeFile } from "node:fs/promises"
+import { chmod, copyFile, mkdir, open, readdir, readFile, stat, writeFile } from "node:fs/promises"
 import { join } from "node:path"
 import { connectionTable } from "./support/airflow-tables.ts"
 import { awsForAll, binary, ecrelay, standInEnvironment, temporaryFolder } from "./support/binary.ts"
@@ -519,3 +519,19 @@ async function snapshot(folder: string): Promise<unknown> {
     }),
   )
 }
+
+test("a config file that is a pipe, into which nobody writes, is waited for until the first SIGTERM", async () => {
+  const folder = await temporaryFolder()
+  const pipe = join(folder, "pipe")
+  Bun.spawnSync(["mkfifo", pipe])
+  const child = Bun.spawn([await binary(), "check", "--config", pipe], {
+    env: { HOME: folder },
+    stderr: "pipe",
+  })
+  // Returns once there is a reader.
+  const writer = await open(pipe, "w")
+  child.kill("SIGTERM")
+  expect(await child.exited).toBe(1)
+  await writer.close()
+  expect(await new Response(child.stderr).text()).toBe("ecrelay: stopped by SIGTERM\n")
+}, 10_000)

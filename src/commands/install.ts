@@ -158,7 +158,7 @@ async function configFileOf(
   const variables = settingsFromEnvironment(world.env)
   const named = (given.get("config") ?? variables.get("config"))?.texts[0]
   const says = [...given.keys(), ...variables.keys()].some((key) => !HOW.includes(key))
-  const existing = await loadConfigFile(named, world.env)
+  const existing = await loadConfigFile(named, world.env, world.stop)
   if (!says && existing) return { path: resolve(existing.path) }
   const { text, notes } = await formatConfig(config, world)
   const folder = folderOf(order).config
