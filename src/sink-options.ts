@@ -50,7 +50,7 @@ export function listOption(description: string) {
         ),
         v.pipe(v.array(text), v.minLength(1, "must not be empty")),
       ],
-      "must be one text or a list of them",
+      "must be one text or a list of them, none of them empty",
     ),
     v.description(description),
   )

@@ -257,7 +257,7 @@ declare module "ecrelay" {
             ]
           >,
         ],
-        "must be one text or a list of them"
+        "must be one text or a list of them, none of them empty"
       >,
       v.DescriptionAction<string[], string>,
     ]
