@@ -9,8 +9,8 @@ import { backoffDelay, type Due, dueIn, isDue, NOW, refreshDelay, untilDue } fro
 /** What the loop uses, beside what a refresh uses. */
 export type DaemonDeps = RefreshDeps & {
   readonly intervalMs: number | undefined
-  /** Told of every attempt; `failures` counts those in a row before it, `nextMs` says when the next one comes. */
-  readonly onOutcome: (outcome: Outcome, about: Attempt) => void
+  /** Told of every attempt, of those together that one turn made. */
+  readonly onAttempts: (attempts: readonly Attempt[]) => void
   /** Told once, when every target of a sink that is not optional holds a fresh login. */
   readonly onReady: () => void
   /** Told at every turn of a sink's loop as long as no other sink's loop is late: all of them live. */
@@ -19,9 +19,10 @@ export type DaemonDeps = RefreshDeps & {
   readonly onRefreshNow?: (refreshNow: () => void) => void
 }
 
-/** An attempt among others. */
+/** An attempt among others. `failures` counts those in a row before it, `nextMs` says when the next one comes. */
 export type Attempt = {
   readonly delivery: PlannedDelivery
+  readonly outcome: Outcome
   readonly failures: number
   readonly nextMs: number
 }
@@ -108,6 +109,7 @@ async function keepFresh(
     const { count } = wake
     const due = deliveries.filter((delivery) => isDue(stateOf(delivery).due, moment()))
     const outcomes = await refresh(due, deps, signal)
+    const attempts: Attempt[] = []
     for (const [i, delivery] of due.entries()) {
       const outcome = outcomes[i] as Outcome
       // What failed because we stop is not worth an alarm.
@@ -116,8 +118,9 @@ async function keepFresh(
       const { failures } = state
       settle(state, delivery, outcome, deps)
       if (wake.count > count) state.due = NOW
-      deps.onOutcome(outcome, { delivery, failures, nextMs: untilDue(state.due, moment()) })
+      attempts.push({ delivery, outcome, failures, nextMs: untilDue(state.due, moment()) })
     }
+    deps.onAttempts(attempts)
     if (signal.aborted) return
     ready()
     turn()

@@ -1,12 +1,11 @@
 // How things stand, in a line for `systemctl status`: how many targets are fresh, what is wrong, and when it goes on.
 import type { Attempt } from "./daemon.ts"
-import type { Outcome } from "./outcome.ts"
 import type { PlannedDelivery } from "./plan.ts"
 import { describeError, formatTime } from "./report.ts"
 
 /** What is known of the targets of a loop. */
 export type Standing = {
-  note(outcome: Outcome, attempt: Attempt): void
+  note(attempt: Attempt): void
   /** The line, at a moment in milliseconds since 1970. */
   format(now: number): string
 }
@@ -27,7 +26,7 @@ export function createStanding(
   const known = new Map<PlannedDelivery, Known>()
   for (const [delivery, expiresAt] of fresh) known.set(delivery, { expiresAt })
   return {
-    note(outcome, { delivery, nextMs }) {
+    note({ delivery, outcome, nextMs }) {
       const { error } = outcome
       const expiresAt = error === undefined ? outcome.expiresAt : known.get(delivery)?.expiresAt
       known.set(delivery, { error, expiresAt, nextAt: clock.now() + nextMs })

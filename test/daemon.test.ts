@@ -60,7 +60,7 @@ function start(
       ...world.deps,
       plan,
       intervalMs: world.intervalMs,
-      onOutcome: (outcome, about) => void told.push({ outcome, ...about, at: world.clock.now() }),
+      onAttempts: (attempts) => void told.push(...attempts.map((one) => ({ ...one, at: world.clock.now() }))),
       onReady: () => void readyAt.push(world.clock.now() - START),
       onTurn: () => void turns.push(world.clock.now() - START),
       onRefreshNow: (listener) => {

@@ -255,6 +255,32 @@ test("run with --min-remaining leaves alone what is fresh, and is ready at once"
   expect(await Bun.file(`${world.home}/.docker/config.json`).text()).toBe(before)
 })
 
+test("run says once what many targets fail by, and whom it keeps waiting", async () => {
+  const world = await worldWith()
+  aws.fail("GetAuthorizationToken", {
+    kind: "error",
+    status: 400,
+    type: "AccessDeniedException",
+    message: "no",
+  })
+  const other = HOST.replace("012345678901", "999999999999")
+  const running = run(given({ ...DOCKER, registry: [HOST, other], log_format: "json" }), world)
+  while (!world.log().includes('"failed"')) await systemClock.sleep(5)
+  world.stopNow()
+  expect(await running).toBe(0)
+  const lines = world.log().trim().split("\n")
+  const failures = lines.map((line) => JSON.parse(line)).filter(({ outcome }) => outcome === "failed")
+  const name = (host: string) => `${world.home}/.docker/config.json auths["${host}"]`
+  expect(failures).toMatchObject([
+    {
+      message: expect.stringMatching(/AWS refused access.* \(docker-config, 2 targets\); next in /),
+      sink: "docker-config",
+      targets: [name(HOST), name(other)],
+      code: "access-denied",
+    },
+  ])
+})
+
 test("run delivers, is ready, and ends with 0 when it is stopped", async () => {
   const world = await worldWith()
   const running = run(given({ ...DOCKER, log_format: "json" }), world)

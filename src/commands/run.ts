@@ -128,9 +128,9 @@ async function runSession(
     accounts,
     probe: createProbe(world),
     intervalMs,
-    onOutcome(outcome: Outcome, attempt: Attempt) {
-      standing.note(outcome, attempt)
-      logOutcome(outcome, attempt, log)
+    onAttempts(attempts: readonly Attempt[]) {
+      for (const attempt of attempts) standing.note(attempt)
+      logAttempts(attempts, log)
     },
     onReady() {
       log("info", "ready: every target holds a fresh login")
@@ -161,19 +161,34 @@ function createTokens({ aws, config, world, log }: Session): TokenStore {
   })
 }
 
+// What many targets fail by at once, such as AWS or a database that is down, is said once.
+function logAttempts(attempts: readonly Attempt[], log: Log): void {
+  const byCause = Map.groupBy(attempts, ({ outcome }) => outcome.error ?? outcome)
+  for (const alike of byCause.values()) {
+    const [first] = alike
+    if (first?.outcome.outcome === "failed") logFailure(alike, first.outcome, log)
+    else if (first) logOutcome(first.outcome, first, log)
+  }
+}
+
+function logFailure(attempts: readonly Attempt[], { sink, target, registry, error }: Outcome, log: Log) {
+  const { code, message, hint } = describeError(error)
+  const many = attempts.length > 1
+  const whom = many ? ` (${sink}, ${attempts.length} targets)` : ""
+  const next = formatDuration(Math.min(...attempts.map(({ nextMs }) => nextMs)))
+  const which = many ? { targets: attempts.map(({ outcome }) => outcome.target) } : { target, registry }
+  const fields = { sink, ...which, outcome: "failed", code, hint }
+  log(isRetryable(error) ? "warn" : "error", `${message}${whom}; next in ${next}`, fields)
+  if (code === "bug") log("error", String((error as Error).stack ?? error))
+}
+
 function logOutcome(
-  { outcome, sink, target, registry, expiresAt, warning, error }: Outcome,
+  { outcome, sink, target, registry, expiresAt, warning }: Outcome,
   attempt: Attempt | undefined,
   log: Log,
 ): void {
   const next = attempt ? `; next in ${formatDuration(attempt.nextMs)}` : ""
   const fields = { sink, target, registry, outcome }
-  if (outcome === "failed") {
-    const { code, message, hint } = describeError(error)
-    log(isRetryable(error) ? "warn" : "error", `${message}${next}`, { ...fields, code, hint })
-    if (code === "bug") log("error", String((error as Error).stack ?? error))
-    return
-  }
   const until = expiresAt === undefined ? "" : ` until ${formatInstant(expiresAt)}`
   const failures = attempt?.failures ?? 0
   const word =
