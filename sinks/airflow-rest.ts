@@ -128,6 +128,7 @@ async function visitPlace<T>(
       work(await openEnvironment(config, place, deps, signal)),
     )
   } catch (error) {
+    signal.throwIfAborted()
     throw error instanceof RestError ? asDeliveryError(error, place.root) : error
   }
 }

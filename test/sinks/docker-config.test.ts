@@ -27,6 +27,8 @@ testSink({
   file: import.meta.resolve("../../sinks/docker-config.ts"),
   open: openDockerConfig,
   cannot: {
+    "ends with the signal's reason when that is aborted while the place keeps silent":
+      "the calls of a file system cannot be called off; the wait for a lock is, in test/lock.test.ts",
     "takes what is not ours neither for missing nor for right":
       "whatever stands under a registry's own name is ours; what is refused is a helper, and the slot holds nothing then",
   },

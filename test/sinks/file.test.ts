@@ -48,8 +48,19 @@ const suites = [
   ],
 ] as const satisfies readonly (readonly [string, object, Reader, SinkSuite["cannot"]])[]
 
+const NO_SERVER = {
+  "ends with the signal's reason when that is aborted while the place keeps silent":
+    "the calls of a file system cannot be called off; the wait for a lock is, in test/lock.test.ts",
+} as const
+
 for (const [place, form, reader, cannot] of suites)
-  testSink({ kind, file, place, cannot, open: () => openLoginFiles(form, reader) })
+  testSink({
+    kind,
+    file,
+    place,
+    cannot: { ...cannot, ...NO_SERVER },
+    open: () => openLoginFiles(form, reader),
+  })
 
 test("a file of its own takes the most awkward password as it is", async () => {
   for (const password of Object.values(AWKWARD_PASSWORDS)) {

@@ -33,6 +33,7 @@ async function openVault(): Promise<SinkRig> {
     },
     neighbours: async () => all().filter(([path]) => !isOurs(path)),
     unreachable: async () => ({ options: optionsFor("http://127.0.0.1:9") }),
+    silent: async (port) => ({ options: optionsFor(`http://127.0.0.1:${port}`) }),
     refused: async () => ({ options: optionsFor(vault.url, "hvs.wrong") }),
     breakDelivery: async () => {
       vault.failWrites(500)

@@ -68,6 +68,8 @@ testSink({
     "does not replace a newer credential with an older one": NOT_READ_BACK,
     "changes nothing when the same is delivered twice": NOT_READ_BACK,
     "delivers to 500 registries at once": `${NOT_READ_BACK}; a test of its own has the 500`,
+    "ends with the signal's reason when that is aborted while the place keeps silent":
+      "no server is asked; what is written is with the system at once",
     "leaves its neighbours untouched, byte for byte": "nothing else stands on standard output",
     "fails one slot alone where only that one cannot be written":
       "one stream for all: where one login cannot be written, none can",

@@ -169,6 +169,9 @@ export async function openRig(place: Place, disturbance: Disturbance): Promise<S
     },
     neighbours: async () => (await airflow.rows()).filter(({ id }) => seeded.has(id)),
     unreachable: () => disturbance.unreachable(airflow),
+    silent: async (port) => ({
+      options: airflow.options({ url: airflow.url.replace(/@[^/]*\//, `@127.0.0.1:${port}/`) }),
+    }),
     refused: () => disturbance.refused(airflow),
     breakDelivery: () => breakTable(airflow),
     spoil: ({ slot }) =>

@@ -58,6 +58,7 @@ export async function openMwaa(api: "v1" | "v2"): Promise<RestRig & { readonly m
     mwaa,
     setup: { options, deps: depsOf(mwaa.url) },
     unreachable: async () => ({ options, deps: depsOf("http://127.0.0.1:9") }),
+    silent: async (port) => ({ options, deps: depsOf(`http://127.0.0.1:${port}`) }),
     refused: async () => ({ options, deps: depsOf(mwaa.url, INVOKERS.viewer) }),
     secrets: Object.values<Invoker>(INVOKERS).flatMap(({ secretAccessKey, sessionToken = [] }) =>
       [secretAccessKey].concat(sessionToken),

@@ -47,6 +47,7 @@ export async function openAirflowRest(options: RestServerOptions): Promise<RestR
       await gone.stop()
       return { options: { ...setup.options, url: gone.url } }
     },
+    silent: async (port) => ({ options: { ...setup.options, url: `http://127.0.0.1:${port}` } }),
     refused: async () => ({
       options: { ...setup.options, username: "viewer", password: USERS.viewer },
     }),

@@ -103,6 +103,7 @@ export async function openSecretsManager(format: string, url?: string): Promise<
     },
     neighbours: async () => (await all()).filter(({ name }) => !/\/ours\/\d+\/[^/]*$/.test(name)),
     unreachable: async () => ({ options, deps: { aws: accessTo("http://127.0.0.1:9") } }),
+    silent: async (port) => ({ options, deps: { aws: accessTo(`http://127.0.0.1:${port}`) } }),
     refused: async () => ({ options, deps: { aws: accessTo(denying.url) } }),
     breakDelivery: async () => {
       broken = true

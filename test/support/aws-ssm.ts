@@ -165,6 +165,7 @@ export async function openParameterStore(format: string, url?: string): Promise<
       return (await all()).filter(({ Name }) => !isOurs.test(Name))
     },
     unreachable: async () => ({ options, deps: { aws: accessTo("http://127.0.0.1:9") } }),
+    silent: async (port) => ({ options, deps: { aws: accessTo(`http://127.0.0.1:${port}`) } }),
     refused: async () => ({ options, deps: { aws: accessTo(denying.url) } }),
     breakDelivery: async () => {
       broken = true

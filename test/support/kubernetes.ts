@@ -69,6 +69,7 @@ export async function openKubernetes(): Promise<KubernetesRig> {
     },
     neighbours: async () => (await all()).filter(({ metadata }) => !/^ecr-\d+-./.test(metadata.name)),
     unreachable: async () => ({ options: optionsFor(TOKENS.writer, "http://127.0.0.1:9") }),
+    silent: async (port) => ({ options: optionsFor(TOKENS.writer, `http://127.0.0.1:${port}`) }),
     refused: async () => ({ options: optionsFor(TOKENS.nobody) }),
     breakDelivery: async () => {
       broken = true

@@ -83,7 +83,8 @@ const shown = (value: unknown, host: Host) =>
 
 function failureOf(error: unknown, { DeliveryError }: Host): object {
   const text = inspect(error, { depth: 12, showHidden: true })
-  if (!(error instanceof DeliveryError)) return { bug: true, message: String(error), text }
+  if (!(error instanceof DeliveryError))
+    return { bug: true, message: error instanceof Error ? error.message : String(error), text }
   const { message, sink, target, code, hint, retryable } = error
   return { message, sink, target, code, hint, retryable, text }
 }

@@ -22,6 +22,7 @@ export function hook<
     | "seedNeighbours"
     | "neighbours"
     | "unreachable"
+    | "silent"
     | "refused"
     | "breakDelivery"
     | "spoil"

@@ -6,6 +6,7 @@ import type { Credential } from "../../src/credential.ts"
 import type { Finding, Sink } from "../../src/sink.ts"
 import { AWKWARD_PASSWORDS, credentialWith, makeCredential } from "./credentials.ts"
 import { textOf } from "./secrets.ts"
+import { openSilentPlace } from "./silent-place.ts"
 import {
   CODE,
   deliver,
@@ -23,7 +24,16 @@ import {
   targetsMadeUnderDeno,
 } from "./sink-expectations.ts"
 import type { SinkRig, SinkSuite } from "./sink-suite.ts"
-import { calm, hours, manyRegistries, NOW, onlyTarget, REGISTRY, ZERO_REGISTRY } from "./sinks.ts"
+import {
+  calm,
+  deliveriesOf,
+  hours,
+  manyRegistries,
+  NOW,
+  onlyTarget,
+  REGISTRY,
+  ZERO_REGISTRY,
+} from "./sinks.ts"
 
 type Proof = (rig: SinkRig, suite: SinkSuite) => Promise<void>
 
@@ -165,6 +175,25 @@ export const proofs = {
       await settle(sink, [credential], AbortSignal.timeout(delayMs))
       const stored = await rig.stored(onlyTarget(sink, REGISTRY))
       expect([old, credential].map((one) => one.password.reveal())).toContain(stored?.password as string)
+    }
+  },
+
+  "ends with the signal's reason when that is aborted while the place keeps silent": async (rig, suite) => {
+    const calls: readonly ((sink: Sink, signal: AbortSignal) => Promise<unknown> | undefined)[] = [
+      (sink, signal) => sink.deliver(deliveriesOf(sink, [fresh()]), signal),
+      (sink, signal) => sink.read?.([onlyTarget(sink, REGISTRY)], signal),
+      (sink, signal) => sink.check?.([onlyTarget(sink, REGISTRY)], signal),
+    ]
+    for (const call of calls) {
+      await using place = await openSilentPlace()
+      const sink = make(rig, suite, await hook(rig, "silent")(place.port))
+      const stop = new AbortController()
+      const ended = call(sink, stop.signal)?.catch((error: unknown) => error)
+      if (!ended) continue
+      await Promise.race([place.called, ended])
+      stop.abort(new Error("stop"))
+      const { message, name } = (await ended) as Error
+      expect([name, message]).toEqual(["Error", "stop"])
     }
   },
 

@@ -26,6 +26,8 @@ export type SinkRig = {
   neighbours?(): Promise<unknown>
   /** A sink whose place does not answer, for now. */
   unreachable?(): Promise<SinkSetup>
+  /** A sink whose place is a server on loopback, at this port, that takes every call and answers none. */
+  silent?(port: number): Promise<SinkSetup>
   /** A sink that this place refuses: wrong password, no permission, not what it should be. */
   refused?(): Promise<SinkSetup>
   /** Makes deliveries fail, as deep in their work as can be had, until the function that it returns is called. */
