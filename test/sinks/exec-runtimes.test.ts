@@ -52,7 +52,7 @@ describe.each([...RUNTIMES])("under %s", (_, command) => {
     const script = join(folder, "stubborn")
     await writeFile(
       script,
-      `#!/bin/sh\ntrap 'echo > ${folder}/asked' TERM\necho $$ > ${folder}/pid\nsleep 600\nsleep 600\n`,
+      `#!/bin/sh\ntrap 'echo > ${folder}/asked' TERM\nsleep 600 & echo $$ > ${folder}/pid\nwait\nsleep 600\n`,
       {
         mode: 0o700,
       },
