@@ -37,7 +37,7 @@ const ROOTS = [
 ]
 // Members that a module is not given, or that only our own sinks have.
 const WITHHELD =
-  /\n(?: {4}\/\*\*[^\n]*\*\/\n)? {4}readonly (?:aws|prints|airflowDefaults|loadActual)\??:[^\n]*/g
+  /\n(?: {4}\/\*\*[^\n]*\*\/\n)? {4}readonly (?:aws|files|prints|airflowDefaults|loadActual)\??:[^\n]*/g
 const WITHHELD_METHOD = /\n {4}\/\*\*(?:(?!\*\/)[\s\S])*\*\/\n {4}loadActual\?[^\n]*/g
 
 /** The text that the file is to hold. */

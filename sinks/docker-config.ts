@@ -14,7 +14,7 @@ import {
 } from "../src/sink.ts"
 import { byFile, deliverByFile } from "./_by-file.ts"
 import { check, deliver, read, type Ways } from "./_docker-config/delivery.ts"
-import { fixedFolder, inHome } from "./_folder.ts"
+import { fixedFolder, followLinks, inHome } from "./_folder.ts"
 
 const TYPE = "docker-config"
 
@@ -56,7 +56,7 @@ export default defineSink({
       type: TYPE,
       targets: (registry) => {
         const file = fillTemplate(template, registry)
-        return [{ registry, slot: registry.host, file, name: `${file} auths["${registry.host}"]` }]
+        return [{ registry, slot: registry.host, name: `${file} auths["${registry.host}"]` }]
       },
       deliver: (deliveries, signal) =>
         deliverByFile(deliveries, fileOf, (ofFile, file) => deliver(ofFile, waysTo(file), signal)),
@@ -69,6 +69,7 @@ export default defineSink({
         return findings
       },
       folders: async () => [fixedFolder(template)],
+      files: { whole: false, realPath: (target) => followLinks(fileOf(target)) },
     }
   },
 })

@@ -5,7 +5,7 @@ import { isAbsolute, resolve } from "node:path"
 import * as v from "valibot"
 import { ConfigError } from "../src/errors.ts"
 import { defineSink, fillTemplate, flagOption, templateProblem, textOption } from "../src/sink.ts"
-import { fixedFolder, inHome } from "./_folder.ts"
+import { fixedFolder, followLinks, inHome } from "./_folder.ts"
 import { check, deliver, read, type Ways } from "./_login-file/delivery.ts"
 import { OWNER } from "./_login-file/owner.ts"
 import { FORMATS, templates, textProblem } from "./_login-file/template.ts"
@@ -98,12 +98,13 @@ export default defineSink({
       type: TYPE,
       targets: (registry) => {
         const file = resolve(fillTemplate(full, registry))
-        return [{ registry, slot: file, file, name: file }]
+        return [{ registry, slot: file, name: file }]
       },
       deliver: (deliveries, signal) => deliver(deliveries, ways, signal),
       read: (targets, signal) => read(targets, ways, signal),
       check: (targets, signal) => check(targets, ways, signal),
       folders: async () => [fixedFolder(full)],
+      files: { whole: true, realPath: ({ slot }) => followLinks(slot) },
     }
   },
 })

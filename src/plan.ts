@@ -91,19 +91,10 @@ export function duplicateTargets(
   accountOf: (source: Source) => string | undefined,
 ): readonly Duplicate[] {
   const owners = new Map<string, Owner>()
-  const files = new Map<string, string>()
   const duplicates: Duplicate[] = []
   for (const sink of plan.sinks)
     for (const planned of sink.registries)
-      for (const { name, registry, file } of targetsOf(sink, planned, accountOf(planned.source))) {
-        const { type } = sink.sink
-        const other = file && files.get(file)
-        if (file) files.set(file, other ?? type)
-        if (file && other && other !== type) {
-          const message = `${file} is a file of ${other} too; give each its own`
-          duplicates.push({ name, origin: sink.origin, message })
-          continue
-        }
+      for (const { name, registry } of targetsOf(sink, planned, accountOf(planned.source))) {
         const owner = owners.get(name)
         if (!owner) owners.set(name, { sink, planned, host: registry.host })
         else if (!isOneWish(owner, { sink, planned, host: registry.host }))
@@ -137,7 +128,7 @@ export function refuseDuplicateTargets(plan: Plan): void {
   const standIn = accountStandIns(plan)
   const issues = duplicateTargets(plan, standIn).map(({ origin, message }) => ({
     path: origin,
-    message: message.replaceAll(STAND_IN, "ACCOUNT"),
+    message: withoutStandIns(message),
   }))
   if (issues.length > 0) throw new ConfigError(issues)
 }
@@ -166,7 +157,11 @@ function wayOut({ sink }: PlannedSink): string {
 // Own accounts are not known yet. One stand-in for each identity shows the clashes that are certain already.
 const STAND_IN = /\b000000000\d{3}\b/g
 
-function accountStandIns(plan: Plan): (source: Source) => string {
+/** A text for people, in which no stand-in passes for an account. */
+export const withoutStandIns = (text: string): string => text.replaceAll(STAND_IN, "ACCOUNT")
+
+/** What stands for the account of a source's own registries while it is not known. */
+export function accountStandIns(plan: Plan): (source: Source) => string {
   const identities = [...new Set(sourcesOf(plan).map(({ principal }) => formatPrincipal(principal)))]
   return ({ principal }) => String(identities.indexOf(formatPrincipal(principal))).padStart(12, "0")
 }

@@ -24,8 +24,6 @@ export type Target = {
   readonly registry: Registry
   /** The slot as the sink knows it. One a registry, unless it holds the logins of several, as a parameter with a docker config does. */
   readonly slot: string
-  /** The whole file that the slot lies in, where a sink of another kind could be given the same one. */
-  readonly file?: string
   /** Place and slot for people, plans, logs and duplicate detection: two targets are one if these are equal. */
   readonly name: string
 }
@@ -67,6 +65,14 @@ export type Finding = {
   readonly fix?: string
 }
 
+/** How a sink's targets lie in files. */
+type TargetFiles = {
+  /** Whether a target takes all of its file, so that nothing else can lie there. */
+  readonly whole: boolean
+  /** Where a target lies behind all links, also where nothing is there yet. */
+  realPath(target: Target): Promise<string>
+}
+
 /**
  * A configured sink. Every call connects, works and disconnects: no pool, no state between calls. A call whose signal is
  * aborted throws the signal's reason, as soon as it can without leaving half of a write.
@@ -101,6 +107,8 @@ export type Sink = {
   folders?(signal: AbortSignal): Promise<readonly string[] | "anywhere">
   /** How long one delivery may take by its own options, in milliseconds, for a default of --timeout that leaves it that. */
   readonly deliveryMs?: number
+  /** For targets in files, so that no two are written over each other. */
+  readonly files?: TargetFiles
   /** Writes the logins to standard output, where nothing else may stand then: `refresh` alone can be used with it. */
   readonly takesStdout?: true
 }

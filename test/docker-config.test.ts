@@ -32,7 +32,7 @@ test.each([
   [{ path: "/p" }, { env: { DOCKER_CONFIG: "/ci/docker" } }, "/p/config.json"],
 ])("with %j and %j the file is %s", (options, deps, file) => {
   const [target] = makeSink(kind, options, testDeps(deps)).targets(REGISTRY)
-  expect(target).toEqual({ registry: REGISTRY, slot: HOST, file, name: `${file} auths["${HOST}"]` })
+  expect(target).toEqual({ registry: REGISTRY, slot: HOST, name: `${file} auths["${HOST}"]` })
 })
 
 test.each([{}, { path: "~/.docker" }])(

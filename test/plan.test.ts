@@ -9,7 +9,6 @@ import {
   refuseDuplicateTargets,
   sourcesOf,
 } from "../src/plan.ts"
-import type { Sink } from "../src/sink.ts"
 import { sourceKey } from "../src/source.ts"
 import { fakeSink, ownIn, plannedSink, planOf, registryAt, START } from "./support/fakes.ts"
 
@@ -155,17 +154,4 @@ test("an own registry that is also named by its host is one wish, of one identit
   const slotOf = ({ host }: { host: string }) => `file/${host}`
   const [one, two] = [fakeSink("one", clock, { slotOf }), fakeSink("two", clock, { slotOf })]
   expect(duplicates({ sinks: [plannedSink(one, [own]), plannedSink(two, [named])] })).toBe(1)
-})
-
-test("one file is not given to two kinds of sink, and may hold the logins of several registries of one", () => {
-  const inFile = (type: string): Sink => {
-    const sink = fakeSink(type, clock)
-    const file = "/home/me/.docker/config.json"
-    return { ...sink, targets: (registry) => sink.targets(registry).map((one) => ({ ...one, file })) }
-  }
-  const registries = [registryAt(HOST), registryAt(OTHER)]
-  expect(issuesOf(planOf([inFile("docker-config")], registries))).toEqual([])
-  expect(issuesOf(planOf([inFile("docker-config"), inFile("file")], [registryAt(HOST)]))).toEqual([
-    "--sink file: /home/me/.docker/config.json is a file of docker-config too; give each its own",
-  ])
 })

@@ -1,12 +1,13 @@
 // A session and the commands on it, in this process: a world of the test's own, the real docker-config sink, the stand-in.
 import { afterAll, expect, test } from "bun:test"
-import { mkdtemp } from "node:fs/promises"
+import { mkdtemp, symlink } from "node:fs/promises"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { DEMO_IDENTITY, startAws } from "../scripts/aws.ts"
 import dockerConfig from "../sinks/docker-config.ts"
 import { sinkKinds } from "../sinks/index.ts"
 import { systemClock } from "../src/clock.ts"
+import { check } from "../src/commands/check.ts"
 import { config } from "../src/commands/config.ts"
 import { refresh } from "../src/commands/refresh.ts"
 import { run } from "../src/commands/run.ts"
@@ -142,6 +143,20 @@ test("two sinks for one file are refused before anything is asked", async () => 
   expect(issues).toEqual([
     '--sink docker-config: /x/config.json auths["ACCOUNT.dkr.ecr.eu-west-1.amazonaws.com"] would be written twice for own registry in eu-west-1; name each registry and each target once',
   ])
+})
+
+test("two sinks in one file behind a link are refused before the first write, by every command that writes or checks", async () => {
+  const world = await worldWith()
+  const [file, link] = [`${world.home}/config.json`, `${world.home}/link`]
+  await Bun.write(file, '{"auths":{}}')
+  await symlink(file, link)
+  const flags = given({ sink: [`docker-config,path=${file}`, `file,path=${link},adopt=true`] })
+  for (const command of [refresh, check, run]) {
+    const issue = await command(flags, world).catch((error: unknown) => error)
+    expect(issue).toBeInstanceOf(ConfigError)
+    expect((issue as ConfigError).issues).toMatchObject([{ path: "--sink file" }])
+  }
+  expect(await Bun.file(file).text()).toBe('{"auths":{}}')
 })
 
 test("refresh delivers, says until when, and ends with 0; status then finds it fresh", async () => {

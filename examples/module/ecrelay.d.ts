@@ -34,8 +34,6 @@ declare module "ecrelay" {
     readonly registry: Registry
     /** The slot as the sink knows it. One a registry, unless it holds the logins of several, as a parameter with a docker config does. */
     readonly slot: string
-    /** The whole file that the slot lies in, where a sink of another kind could be given the same one. */
-    readonly file?: string
     /** Place and slot for people, plans, logs and duplicate detection: two targets are one if these are equal. */
     readonly name: string
   }

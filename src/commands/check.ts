@@ -5,6 +5,7 @@ import { deliveriesOf } from "../plan.ts"
 import { findingsAsJson, formatAllFindings } from "../report.ts"
 import { openSession, styleOf, type World } from "../session.ts"
 import type { Given } from "../settings.ts"
+import { refuseSharedFiles } from "../shared-files.ts"
 import { watchClock } from "../skew.ts"
 
 /** Returns the exit code: 1 where an error was found. Throws a ConfigError. */
@@ -12,6 +13,7 @@ export async function check(given: Given, world: World): Promise<number> {
   const watch = watchClock(world.fetch, world.clock)
   const session = await openSession(given, { ...world, fetch: watch.fetch })
   const { config, plan } = session
+  await refuseSharedFiles(plan, world.clock)
   const findings = await withDeadline(config.timeoutMs, world.clock, world.stop, (signal) =>
     findAll(session, watch, signal),
   )

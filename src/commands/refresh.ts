@@ -8,6 +8,7 @@ import { refreshUntil } from "../refresh.ts"
 import { describeError, exitCodeOfOutcomes, formatOutcomes, outcomesAsJson } from "../report.ts"
 import { openSession, type Session, styleOf, type World } from "../session.ts"
 import type { Given } from "../settings.ts"
+import { refuseSharedFiles } from "../shared-files.ts"
 import { refuseSharedStdout, refuseStdout, takesStdout } from "../stdout.ts"
 import { createTokenStore } from "../tokens.ts"
 import { dryRun } from "./dry-run.ts"
@@ -20,6 +21,7 @@ export async function refresh(given: Given, world: World): Promise<number> {
   refuseSharedStdout(plan.sinks)
   if (config.output === "json")
     refuseStdout(plan.sinks, "standard output is for the login alone: leave --output json out")
+  await refuseSharedFiles(plan, world.clock)
   if (config.dryRun) return dryRun(session)
   const outcomes = await withDeadline(config.timeoutMs, world.clock, world.stop, (signal) =>
     refreshDue(session, signal),

@@ -12,6 +12,7 @@ import { describeError, formatInstant } from "../report.ts"
 import { createService, LONGEST_START_MS, type Service } from "../service.ts"
 import { openSession, type Session, type World } from "../session.ts"
 import type { Given } from "../settings.ts"
+import { refuseSharedFiles } from "../shared-files.ts"
 import { formatSource } from "../source.ts"
 import { createStanding } from "../standing.ts"
 import { refuseStdout, UNREAD_STDOUT } from "../stdout.ts"
@@ -52,6 +53,7 @@ export async function run(given: Given, world: World): Promise<number> {
 async function openServiceSession(given: Given, world: World): Promise<Session> {
   const session = await openSession(given, world)
   refuseStdout(session.plan.sinks, UNREAD_STDOUT)
+  await refuseSharedFiles(session.plan, world.clock)
   return session
 }
 
