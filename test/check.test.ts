@@ -105,5 +105,6 @@ type = "docker-config"
     const { out, code } = await ecrelayAt(site, argv, { argv: ["--config", path] })
     expect({ argv, code }).toEqual({ argv, code: 1 })
     expect(out).toContain(`own registry in eu-west-1 and ${HOST} are the same registry; name it once`)
+    expect(out).toMatch(/not written at all\n(ok .*)?\n.*changed\n$/s)
   }
 })

@@ -16,9 +16,8 @@ export async function dryRun(session: Session): Promise<number> {
   if (config.output === "json") report(statusesAsJson(statuses, findings))
   else {
     report(formatStatuses(statuses, styleOf(world)))
-    report(
-      `\n${formatFindings(findings, styleOf(world))}dry run: no token was fetched and nothing was changed\n`,
-    )
+    const found = formatFindings(findings, styleOf(world))
+    report(`\n${found}${found && "\n"}dry run: no token was fetched and nothing was changed\n`)
   }
   const isWrong = findings.some(({ level }) => level === "error")
   return isWrong || statuses.some(({ state }) => state === "unreadable") ? 1 : 0
