@@ -50,34 +50,33 @@ export async function deliver(
       message,
     ]),
   )
-  const parcels: Parcel[] = []
+  const parcels = new Map<string, Parcel>()
   // A registry that was wished for under both of its names.
-  const twins: { readonly delivery: PlannedDelivery; readonly name: string }[] = []
+  const twins: { readonly delivery: PlannedDelivery; readonly of: Parcel }[] = []
   const outcomes = new Map<PlannedDelivery, Outcome>()
   for (const { delivery, held, warning } of ready) {
     const { planned, index } = delivery
     const target = targetsOf(sink, planned, accounts.get(sourceKey(planned.source)))[index]
     const refusal = target && duplicates.get(target.name)
+    const twin = target && parcels.get(target.name)
     if (!target) outcomes.set(delivery, failed(delivery, noAccount(delivery), accounts))
     else if (refusal) outcomes.set(delivery, failed(delivery, refused(sink, target, refusal), accounts))
-    else if (parcels.some((parcel) => parcel.target.name === target.name))
-      twins.push({ delivery, name: target.name })
+    else if (twin) twins.push({ delivery, of: twin })
     else {
       const credential = credentialOf(held.token, target)
-      parcels.push({ delivery, held, target, credential, warnings: warning ? [warning] : [] })
+      parcels.set(target.name, { delivery, held, target, credential, warnings: warning ? [warning] : [] })
     }
   }
   const good: Parcel[] = []
-  for (const probed of await Promise.all(parcels.map((parcel) => probeParcel(parcel, deps, signal))))
+  for (const probed of await Promise.all(
+    [...parcels.values()].map((parcel) => probeParcel(parcel, deps, signal)),
+  ))
     if ("parcel" in probed)
       outcomes.set(probed.parcel.delivery, failed(probed.parcel.delivery, probed.error, accounts))
     else good.push(probed)
   const results = good.length > 0 ? await deliverParcels(sink, good, deps, signal) : []
   for (const [i, parcel] of good.entries()) outcomes.set(parcel.delivery, asOutcome(parcel, results[i], deps))
-  for (const { delivery, name } of twins) {
-    const written = parcels.find(({ target }) => target.name === name) as Parcel
-    outcomes.set(delivery, outcomes.get(written.delivery) as Outcome)
-  }
+  for (const { delivery, of } of twins) outcomes.set(delivery, outcomes.get(of.delivery) as Outcome)
   return ready.map(({ delivery }) => outcomes.get(delivery) as Outcome)
 }
 

@@ -48,11 +48,13 @@ async function requireExecutable({
     env,
   },
   place,
+  uid,
 }: Exec): Promise<void> {
   try {
     await access(file, constants.X_OK)
     if (!(await stat(file)).isFile()) throw systemError("EACCES")
-    const fault = await firstLineFault(file, env)
+    // Windows goes by the name.
+    const fault = uid === undefined ? undefined : await firstLineFault(file, env)
     if (fault && "unfound" in fault) throw unfoundFailure(fault.unfound, place)
     if (fault) throw systemError(fault.code)
   } catch (cause) {
