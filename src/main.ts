@@ -47,7 +47,7 @@ async function createWorld(): Promise<World> {
     home,
     uid: process.geteuid?.(),
     program: process.execPath,
-    colour: !env.NO_COLOR && env.TERM !== "dumb" && (await isTerminal()),
+    colour: !env.NO_COLOR && env.TERM !== "dumb" && isTerminal(),
     print,
     printError,
     stop: stopSignal(),
@@ -56,14 +56,33 @@ async function createWorld(): Promise<World> {
   }
 }
 
-// `process.stdout` would load the whole of node:stream, a sixth of a run, and may lose what is unsent at the exit:
-// the console writes at once.
-const print = (text: string) => console.log(text.replace(/\n$/, ""))
+// `process.stdout` would load the whole of node:stream, a sixth of a run, and may lose what is unsent at the exit; the
+// console does not say what could not be written.
+function print(text: string): void {
+  const { writeSync } = loadFs()
+  const bytes = new TextEncoder().encode(text.replace(/\n?$/, "\n"))
+  for (let at = 0; at < bytes.length && unprinted === undefined; )
+    try {
+      at += writeSync(1, bytes, at)
+    } catch (error) {
+      const { code } = error as NodeJS.ErrnoException
+      // A pipe that is full for now.
+      if (code === "EAGAIN") Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 10)
+      else unprinted = code
+    }
+}
+
+// Not at every start: help would take a tenth longer.
+const loadFs = () => process.getBuiltinModule("node:fs")
+
+// Why something that was printed was lost.
+let unprinted: string | undefined
+
 const printError = (text: string) => console.error(text.replace(/\n$/, ""))
 
-// The console does not say when nobody reads. A pipe that is full for now is tried again.
+// As `print`, but for what must have been taken before anything goes on.
 async function writeOut(text: string): Promise<void> {
-  const { writeSync } = await import("node:fs")
+  const { writeSync } = loadFs()
   const bytes = new TextEncoder().encode(text)
   for (let at = 0; at < bytes.length; )
     try {
@@ -74,10 +93,9 @@ async function writeOut(text: string): Promise<void> {
     }
 }
 
-async function isTerminal(): Promise<boolean> {
-  const { fstatSync } = await import("node:fs")
+function isTerminal(): boolean {
   try {
-    return fstatSync(1).isCharacterDevice()
+    return loadFs().fstatSync(1).isCharacterDevice()
   } catch {
     return false
   }
@@ -124,6 +142,10 @@ function explain(error: unknown): number {
   return 1
 }
 
-process.exitCode = await main(process.argv.slice(2)).catch(explain)
+const code = await main(process.argv.slice(2)).catch(explain)
+// Who reads no further, such as `head`, has had enough.
+const isLost = unprinted !== undefined && unprinted !== "EPIPE"
+if (isLost) printError(`ecrelay: standard output: cannot be written whole [${unprinted}]`)
+process.exitCode = isLost ? code || 1 : code
 // Timers and sockets that are still open have nothing left to say.
 process.exit()

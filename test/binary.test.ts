@@ -535,3 +535,42 @@ test("a config file that is a pipe, into which nobody writes, is waited for unti
   await writer.close()
   expect(await new Response(child.stderr).text()).toBe("ecrelay: stopped by SIGTERM\n")
 }, 10_000)
+
+test.each(["config --region eu-west-1 --sink docker-config", "status --sink docker-config", "--version"])(
+  "%s says that its report could not be written whole",
+  async (command) => {
+    const child = Bun.spawn(["sh", "-c", `"$0" ${command} > /dev/full`, await binary()], {
+      env: { PATH: process.env.PATH, HOME: await temporaryFolder(), ...standInEnvironment(aws.url) },
+      stderr: "pipe",
+    })
+    expect(await new Response(child.stderr).text()).toBe(
+      "ecrelay: standard output: cannot be written whole [ENOSPC]\n",
+    )
+    expect(await child.exited).toBe(1)
+  },
+)
+
+test("whoever reads no further has had enough", async () => {
+  const child = Bun.spawn(["sh", "-c", '"$0" sinks | true; echo done', await binary()], {
+    stdout: "pipe",
+    stderr: "pipe",
+  })
+  expect([await new Response(child.stdout).text(), await new Response(child.stderr).text()]).toEqual([
+    "done\n",
+    "",
+  ])
+})
+
+test("a long report reaches a slow reader whole", async () => {
+  const home = await temporaryFolder()
+  const flags = Array.from(
+    { length: 500 },
+    (_, i) => `--registry ${String(i).padStart(12, "0")}.dkr.ecr.eu-west-1.amazonaws.com`,
+  )
+  const script = `"$0" status --sink docker-config ${flags.join(" ")} | (sleep 0.2; wc -l)`
+  const child = Bun.spawn(["sh", "-c", script, await binary()], {
+    env: { PATH: process.env.PATH, HOME: home },
+    stdout: "pipe",
+  })
+  expect((await new Response(child.stdout).text()).trim()).toBe("1000")
+})
