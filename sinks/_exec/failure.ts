@@ -38,13 +38,23 @@ function execError(target: string, words: Words, cause?: unknown): DeliveryError
   return new DeliveryError(`${target}: ${says}`, { sink: "exec", target, code, hint, retryable, cause })
 }
 
-/** Its first line has `env` look for a program that no folder of its PATH has. */
+/** Its first line has the system, or `env`, look in vain for a program of this name. */
 export function unfoundFailure(name: string, place: string): DeliveryError {
-  return execError(place, {
-    code: "command-missing",
-    says: `its first line #! has env look for ${name}, which is in no folder of its PATH`,
-    hint: "let the first line give the full path, or set PATH for ecrelay",
-  })
+  const words = name.endsWith("\r")
+    ? {
+        says: "its first line #! ends with a carriage return, as Windows ends lines, which counts as a part of the name",
+        hint: "give the script Unix line ends: `dos2unix` it",
+      }
+    : /[ \t]/.test(name)
+      ? {
+          says: `its first line #! has env look for '${name}', blanks and all, which is in no folder of its PATH`,
+          hint: "let env split the line: #!/usr/bin/env -S and then the rest",
+        }
+      : {
+          says: `its first line #! has env look for ${name}, which is in no folder of its PATH`,
+          hint: "let the first line give the full path, or set PATH for ecrelay",
+        }
+  return execError(place, { code: "command-missing", ...words })
 }
 
 /** It could not be started; anything but a system error, a bug above all, stays as it is. */

@@ -1,9 +1,10 @@
 // What the system looks at to start a program: its first bytes, and where they name an interpreter, whether that is there.
 import { constants } from "node:fs"
-import { access, open } from "node:fs/promises"
-import { basename, isAbsolute, join } from "node:path"
+import { access, open, stat } from "node:fs/promises"
+import { platform } from "node:os"
+import { basename, resolve } from "node:path"
 
-/** Why the system would not start the program: one of its error codes, or the name that `env` would not find. */
+/** Why the system would not start the program: one of its error codes, or the name that it would look for in vain. */
 export type FirstLineFault = { readonly code: "ENOENT" | "EACCES" | "ENOEXEC" } | { readonly unfound: string }
 
 // Linux reads no more of it.
@@ -16,33 +17,43 @@ export async function firstLineFault(
 ): Promise<FirstLineFault | undefined> {
   const bytes = await firstBytes(file)
   if (!bytes) return undefined
-  const [, line] = /^#!([^\n]*)/.exec(bytes.toString("latin1")) ?? []
+  const [, line] = /^#!([^\n]*)/.exec(bytes.toString("utf8")) ?? []
   // Whatever holds a zero is a program of some machine; a text needs somebody to read it.
   if (line === undefined) return bytes.includes(0) ? undefined : { code: "ENOEXEC" }
-  const [interpreter = "", ...args] = line.trim().split(/[ \t]+/)
+  const [, interpreter = "", argument = ""] = /^[ \t]*([^ \t]*)[ \t]*(.*?)[ \t]*$/s.exec(line) ?? []
   if (!interpreter) return { code: "ENOEXEC" }
   const code = await accessFault(interpreter)
-  if (code) return { code }
-  const name = basename(interpreter) === "env" ? programOf(args) : undefined
+  if (code) return interpreter.endsWith("\r") ? { unfound: interpreter } : { code }
+  const name = basename(interpreter) === "env" ? programOf(argument) : undefined
   return name === undefined || (await isOnPath(name, env.PATH ?? "")) ? undefined : { unfound: name }
 }
 
-// env takes flags and variables before the program's name.
-function programOf(args: readonly string[]): string | undefined {
-  return args.find((arg) => !arg.startsWith("-") && !arg.includes("="))
+// The name that env looks for, undefined where its flags, its quotes or a PATH of its own make it more than a name.
+function programOf(argument: string): string | undefined {
+  const [, split] = /^-v?S\s*(.*)$/s.exec(argument) ?? []
+  if (split === undefined && /^-|=|^$/.test(argument)) return undefined
+  // Linux hands over all that follows as one word.
+  if (split === undefined && platform() === "linux") return argument
+  const line = split ?? argument
+  const name = line.split(/\s+/).find((word) => !/^(?!PATH=)\w+=/.test(word))
+  return !name || /["'\\$#]/.test(line) || /^-|=/.test(name) ? undefined : name
 }
 
 async function isOnPath(name: string, path: string): Promise<boolean> {
-  const files = name.includes("/") ? [name] : path.split(":").map((folder) => join(folder, name))
-  const faults = await Promise.all(files.filter((one) => isAbsolute(one)).map(accessFault))
+  const files = name.includes("/") ? [name] : path.split(":").map((folder) => `${folder || "."}/${name}`)
+  const faults = await Promise.all(files.map(accessFault))
   return faults.includes(undefined)
 }
 
-async function accessFault(file: string): Promise<"ENOENT" | "EACCES" | undefined> {
-  return access(file, constants.X_OK).then(
-    () => undefined,
-    ({ code }) => (code === "EACCES" ? "EACCES" : "ENOENT"),
-  )
+// A relative path means one from /, where the command runs.
+async function accessFault(path: string): Promise<"ENOENT" | "EACCES" | undefined> {
+  const file = resolve("/", path)
+  try {
+    await access(file, constants.X_OK)
+    return (await stat(file)).isFile() ? undefined : "EACCES"
+  } catch (error) {
+    return (error as NodeJS.ErrnoException).code === "EACCES" ? "EACCES" : "ENOENT"
+  }
 }
 
 // A program that may be executed need not be one that may be read.

@@ -1,7 +1,7 @@
 // What the sink `exec` promises beside the contract: what a command is told and what it cannot see, how it is ended with
 // all that it started, and what of its words reaches a report.
 import { afterAll, expect, test } from "bun:test"
-import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs"
+import { existsSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import * as v from "valibot"
@@ -26,6 +26,7 @@ import {
 
 const folder = mkdtempSync(join(tmpdir(), "exec-command-"))
 afterAll(() => rmSync(folder, { recursive: true, force: true }))
+for (const name of ["own-shell", "naïve-shell"]) symlinkSync("/bin/sh", join(folder, name))
 const credential = makeCredential({ registry: REGISTRY, expiresAt: NOW + hours(12) })
 const beside = makeCredential({ registry: ZERO_REGISTRY, expiresAt: NOW + hours(12) })
 const HOST = REGISTRY.host
@@ -175,6 +176,10 @@ test.each([
   ["#!/nowhere/sh\n", "command-missing", "its first line #! names one that is not there"],
   ["#! /usr/bin/env no-such-shell\n", "command-missing", "has env look for no-such-shell"],
   ["#!/usr/bin/env -S X=1 no-such-shell -e\n", "command-missing", "has env look for no-such-shell"],
+  ["#!/usr/bin/env sh -e\n", "command-missing", "has env look for 'sh -e', blanks and all"],
+  ["#!/bin/sh\r\n", "command-missing", "ends with a carriage return"],
+  ["#!/usr/bin/env sh\r\n", "command-missing", "ends with a carriage return"],
+  ["#!/usr/bin\n", "command-not-executable", "this user may not execute it"],
   ["echo hello\n", "command-not-executable", "nor a script that begins with #!"],
   ["", "command-not-executable", "nor a script that begins with #!"],
 ])("check finds that a file beginning with %j cannot be run", async (text, code, says) => {
@@ -189,16 +194,23 @@ test.each([
   )
 })
 
-test.each(["#!/bin/sh\n", "#! /usr/bin/env sh\n", "#!/usr/bin/env -S sh -e\n"])(
-  "check finds nothing wrong with a script beginning with %j, which runs",
-  async (text) => {
-    const path = join(folder, `first-line-${count++}`)
-    writeFileSync(path, `${text}cat > /dev/null\n`, { mode: 0o700 })
-    const sink = makeSink(kind, { command: [path] }, testDeps({ env: { PATH: process.env.PATH } }))
-    expect(await sink.check?.(sink.targets(REGISTRY), calm())).toMatchObject([{ level: "ok" }])
-    expect(await deliver(sink)).toMatchObject([{ outcome: "delivered" }])
-  },
-)
+test.each([
+  "#!/bin/sh\n",
+  "#!bin/sh\n",
+  "#! /usr/bin/env sh\n",
+  "#!/usr/bin/env -S sh -e\n",
+  "#!/usr/bin/env -S sh\r\n",
+  `#!${folder}/naïve-shell\n`,
+  "#!/usr/bin/env -S -u OTHER sh\n",
+  `#!/usr/bin/env -S PATH=${folder} own-shell\n`,
+  '#!/usr/bin/env -S "sh" -e\n',
+])("check finds nothing wrong with a script beginning with %j, which runs", async (text) => {
+  const path = join(folder, `first-line-${count++}`)
+  writeFileSync(path, `${text}/bin/cat > /dev/null\n`, { mode: 0o700 })
+  const sink = makeSink(kind, { command: [path] }, testDeps({ env: { PATH: process.env.PATH } }))
+  expect(await sink.check?.(sink.targets(REGISTRY), calm())).toMatchObject([{ level: "ok" }])
+  expect(await deliver(sink)).toMatchObject([{ outcome: "delivered" }])
+})
 
 test("says what keeps a program from being started", async () => {
   const problems = [
