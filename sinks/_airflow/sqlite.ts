@@ -9,6 +9,8 @@ import { openDatabase, type SqliteDatabase } from "./sqlite-driver.ts"
 
 // Airflow's own writers hold the lock for milliseconds. The whole program stands still while we wait.
 const BUSY_TIMEOUT_MS = 500
+// Ten thousand connections and more: each of their pages is read once. It is taken as it is used.
+const CACHE_KIB = 64 * 1024
 
 /** Opens Airflow's SQLite database. AirflowError `database-missing`, `table-missing`; else the driver's errors. */
 export async function openSqlite(url: DatabaseUrl): Promise<Session> {
@@ -19,6 +21,9 @@ export async function openSqlite(url: DatabaseUrl): Promise<Session> {
     execute(db, `PRAGMA busy_timeout = ${BUSY_TIMEOUT_MS}`)
     // WAL's own default keeps the last commit in memory for a while; what we resolved must survive a power cut.
     execute(db, "PRAGMA synchronous = FULL")
+    // Where a transaction outgrew the cache, it would lock Airflow's readers out from there on, not from its commit on.
+    execute(db, "PRAGMA cache_spill = OFF")
+    execute(db, `PRAGMA cache_size = -${CACHE_KIB}`)
     return sessionOf(db, readColumns(db))
   } catch (error) {
     db.close()
