@@ -20,6 +20,8 @@ export type AwsDeps = {
   readonly fetch: typeof fetch
   /** The identity that an Airflow connection holds now. Rejects with a FetchError. */
   readonly loadAirflowIdentity: (connId: string, signal: AbortSignal) => Promise<AirflowIdentity>
+  /** Told whose keys sign a call. */
+  readonly debug?: (text: string) => void
 }
 
 /** How to make a client, and with whose credentials. */
@@ -45,7 +47,18 @@ export async function loadClientConfig(
   const credentials = await loadCredentials(principal, settings, signal).catch(async (cause) => {
     throw (await unknownProfile(principal, settings)) ?? cause
   })
-  return { ...clientConfig(settings, service, endpointUrl), credentials }
+  const config = { ...clientConfig(settings, service, endpointUrl), credentials }
+  deps.debug?.(whoSigns(principal, config))
+  return config
+}
+
+// Of an access key id, which is no secret, as much as AWS's own tool shows of it.
+function whoSigns(principal: Principal, { credentials, endpoint }: ClientConfig): string {
+  const { accessKeyId, $source = {} } = credentials
+  const links = Object.keys($source).map((link) => link.replace("CREDENTIALS_", ""))
+  const from = links.length > 0 ? ` (${links.join(", ")})` : ""
+  const where = endpoint ? `endpoint ${endpoint}` : "AWS's own endpoint"
+  return `${formatPrincipal(principal)}: access key ending in ${accessKeyId.slice(-4)}${from}, ${where}`
 }
 
 /** What the environment, the profile and the Airflow connection of a principal say about talking to AWS. */

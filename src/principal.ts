@@ -1,6 +1,6 @@
 // Principals: the AWS identity that asks for a token, and the credentials that prove it.
 // Credentials are looked up anew for every token, so that rotated keys and profiles need no restart.
-import type { AwsCredentialIdentity, AwsCredentialIdentityProvider } from "@aws-sdk/types"
+import type { AttributedAwsCredentialIdentity } from "@aws-sdk/types"
 import type { AirflowIdentity } from "./airflow-identity.ts"
 import type { AwsSettings } from "./aws.ts"
 
@@ -15,8 +15,8 @@ export type Principal = {
   readonly externalId?: string
 }
 
-/** The credentials that clients of the SDK take. */
-export type Credentials = AwsCredentialIdentity | AwsCredentialIdentityProvider
+/** Keys as clients of the SDK take them; `$source` tells which links of the SDK's chain they came by. */
+export type Credentials = AttributedAwsCredentialIdentity
 
 /** What is wrong where a role's ARN is expected. */
 export const NO_ROLE_ARN = "is not the ARN of a role, such as arn:aws:iam::123456789012:role/pull"

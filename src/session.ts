@@ -4,7 +4,7 @@ import { defaultRegion, type Environment, loadProfileKeys } from "./aws.ts"
 import { createAwsAccess } from "./aws-access.ts"
 import type { AwsDeps } from "./aws-client.ts"
 import type { Clock } from "./clock.ts"
-import { type AirflowPlace, type Common, type Config, parseConfig } from "./config.ts"
+import { type AirflowPlace, type Common, type Config, type LogLevel, parseConfig } from "./config.ts"
 import { loadConfigFile } from "./config-file.ts"
 import { type Aws, createAws } from "./ecr.ts"
 import { ConfigError, type ConfigIssue } from "./errors.ts"
@@ -55,33 +55,48 @@ export type Session = {
 export async function openSession(given: Given, world: World): Promise<Session> {
   let log: Log | undefined
   // Said before it is known how: kept until then.
-  const early: string[] = []
-  const warn = once((text) => (log ? log("warn", text) : void early.push(text)))
-  const config = await loadConfig(given, world, warn)
+  const early: { readonly level: LogLevel; readonly text: string }[] = []
+  const say = (level: LogLevel) => (text: string) =>
+    log ? log(level, text) : void early.push({ level, text })
+  const saying = { warn: once(say("warn")), debug: say("debug") }
+  const config = await loadConfig(given, world, saying)
   const plan = createPlan(config)
   log = createLog({ level: config.logLevel, format: config.logFormat }, world.clock, world.printError)
   for (const note of config.notes) log("info", note)
-  for (const text of early) log("warn", text)
-  return { world, config, plan, log, aws: createAws(awsDeps(world, config.airflow, warn)) }
+  for (const { level, text } of early) log(level, text)
+  const aws = createAws(awsDeps(world, config.airflow, saying))
+  const session = { world, config, plan, log, aws }
+  return config.logLevel === "debug" ? traceSession(session, saying.debug) : session
 }
 
+async function traceSession(session: Session, debug: (text: string) => void): Promise<Session> {
+  const { traceAws, traceSink } = await import("./trace.ts")
+  const deps = { debug, clock: session.world.clock }
+  const sinks = session.plan.sinks.map((one) => ({ ...one, sink: traceSink(one.sink, deps) }))
+  return { ...session, plan: { sinks }, aws: traceAws(session.aws, deps) }
+}
+
+/** Told what a person should know, and what only one who searches wants to. */
+type Saying = { readonly warn: (text: string) => void; readonly debug: (text: string) => void }
+
+const SILENT: Saying = { warn: () => undefined, debug: () => undefined }
+
 /** Flags, variables and config file, checked. Throws a ConfigError. */
-export async function loadConfig(
-  given: Given,
-  world: World,
-  warn: (text: string) => void = () => undefined,
-): Promise<Config> {
+export async function loadConfig(given: Given, world: World, saying: Saying = SILENT): Promise<Config> {
   const { env } = world
   const variables = settingsFromEnvironment(env)
-  for (const { name, meant } of misspeltVariables(env)) warn(`${name} is not read; did you mean ${meant}?`)
+  for (const { name, meant } of misspeltVariables(env))
+    saying.warn(`${name} is not read; did you mean ${meant}?`)
   const named = (given.get("config") ?? variables.get("config"))?.texts[0]
-  return parseConfig(given, variables, await loadConfigFile(named, env, world.stop), {
-    loadDefaultRegion: (common) => loadDefaultRegion(common, world, warn),
+  const file = await loadConfigFile(named, env, world.stop)
+  saying.debug(`config file: ${file?.path ?? "none"}`)
+  return parseConfig(given, variables, file, {
+    loadDefaultRegion: (common) => loadDefaultRegion(common, world, saying),
     createSink: (spec, { principal, airflow }) =>
       createSink(
         spec,
         world.kinds,
-        { ...world, aws: createAwsAccess(principal, awsDeps(world, airflow, warn)) },
+        { ...world, aws: createAwsAccess(principal, awsDeps(world, airflow, saying)) },
         airflow,
       ),
   })
@@ -90,21 +105,22 @@ export async function loadConfig(
 async function loadDefaultRegion(
   { principal, airflow }: Common,
   world: World,
-  warn: (text: string) => void,
+  saying: Saying,
 ): Promise<string | undefined> {
   const { airflowConnection, profile } = principal
   const identity =
     airflowConnection &&
-    (await awsDeps(world, airflow, warn).loadAirflowIdentity(airflowConnection, world.stop))
+    (await awsDeps(world, airflow, saying).loadAirflowIdentity(airflowConnection, world.stop))
   // As everywhere, what the connection says comes before environment and profile.
   if (!identity) return defaultRegion(world.env, await loadProfileKeys(world.env, profile))
   return identity.region ?? defaultRegion(world.env, await loadProfileKeys(world.env, identity.profile))
 }
 
-function awsDeps(world: World, airflow: AirflowPlace, warn: (text: string) => void): AwsDeps {
+function awsDeps(world: World, airflow: AirflowPlace, { warn, debug }: Saying): AwsDeps {
   return {
     env: world.env,
     fetch: world.fetch,
+    debug,
     async loadAirflowIdentity(connId, signal) {
       const { parseAirflowIdentity } = await import("./airflow-identity.ts")
       const deps = { ...world, secret: (text: string) => secretFor("aws_conn_id", text, world.env) }

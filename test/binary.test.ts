@@ -60,6 +60,21 @@ describe("the binary", () => {
       expect(agents).toContainEqual({ operation, userAgent })
   })
 
+  test("tells with --log-level debug by which links of AWS's chain the keys came", async () => {
+    const { home, env } = await person()
+    const { AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, ...variables } = env as Record<string, string>
+    await mkdir(join(home, ".aws"))
+    await writeFile(
+      join(home, ".aws/credentials"),
+      `[ci]\naws_access_key_id = ${AWS_ACCESS_KEY_ID}\naws_secret_access_key = ${AWS_SECRET_ACCESS_KEY}\n`,
+    )
+    const argv = ["--sink", "docker-config", "--profile", "ci", "--log-level", "debug"]
+    const { error, code } = await ecrelay(argv, { env: variables })
+    expect(code).toBe(0)
+    expect(error).toContain("profile ci: access key ending in DEMO (PROFILE), endpoint http://127.0.0.1:")
+    expect(error).not.toContain(String(AWS_SECRET_ACCESS_KEY))
+  })
+
   test("logs in to ECR Public beside a private registry, each with a token of its own", async () => {
     const { home, env } = await person()
     const before = aws.calls.length

@@ -118,6 +118,28 @@ test("ECRELAY_CONFIG names the file, and notes on what replaces what go to the l
   expect(world.log()).toContain(`--sink replaces the [[sink]] tables of ${world.home}/c.toml`)
 })
 
+test("--log-level debug tells every step, whose keys signed, and no secret", async () => {
+  const world = await worldWith()
+  await Bun.write(`${world.home}/.config/ecrelay/config.toml`, 'log_level = "debug"\n')
+  expect(await refresh(given(DOCKER), world)).toBe(0)
+  const lines = world.log().split("\n").filter(Boolean)
+  expect(lines.every((line) => / debug /.test(line))).toBe(true)
+  const steps = lines.map((line) => line.replace(/^.* debug +/, "").replace(/after \d+ ms/, "after N ms"))
+  expect(steps).toEqual([
+    `config file: ${world.home}/.config/ecrelay/config.toml`,
+    "AWS, eu-west-1: ask as default credentials for a token …",
+    `default credentials: access key ending in DEMO, endpoint ${aws.url}`,
+    expect.stringMatching(
+      /^AWS, eu-west-1: ask as default credentials for a token: account 012345678901, good until/,
+    ),
+    "docker-config: deliver 1 target …",
+    "docker-config: deliver 1 target: 1 delivered, after N ms",
+  ])
+  const { auths } = JSON.parse(await Bun.file(`${world.home}/.docker/config.json`).text())
+  for (const secret of [auths[HOST].auth, DEMO_IDENTITY.secretAccessKey])
+    for (const form of secretForms(secret)) expect(world.log()).not.toContain(form)
+})
+
 test("a sink gets the registries that it names, own ones by their region", async () => {
   const flags = {
     sink: [`docker-config,path=/a,registries=${HOST}`, "docker-config,path=/b,registries=us-east-1"],

@@ -1,0 +1,92 @@
+// Debug lines: every call to AWS and to a sink, what came of it, and how long it took. Loaded for `--log-level debug` alone.
+// They name what reports name, times and counts; a credential never reaches this file's texts.
+import type { Clock } from "./clock.ts"
+import type { Aws, Token } from "./ecr.ts"
+import { formatPrincipal } from "./principal.ts"
+import { describeError, formatInstant } from "./report.ts"
+import type { Sink } from "./sink.ts"
+import { formatSource, type Source } from "./source.ts"
+
+/** Where the lines go, and by which clock their times are taken. */
+export type TraceDeps = { readonly debug: (text: string) => void; readonly clock: Pick<Clock, "uptime"> }
+
+/** The same AWS, which tells of its calls. */
+export function traceAws(aws: Aws, deps: TraceDeps): Aws {
+  return {
+    fetchToken: (source, signal) =>
+      traced(`${asked(source)} for a token`, () => aws.fetchToken(source, signal), cameOf, deps),
+    fetchAccount: (source, signal) =>
+      traced(`${asked(source)} who asks`, () => aws.fetchAccount(source, signal), ofAccount, deps),
+  }
+}
+
+/** The same sink, which tells of its calls. */
+export function traceSink(sink: Sink, deps: TraceDeps): Sink {
+  const { type, read, check } = sink
+  return {
+    ...sink,
+    deliver: (deliveries, signal) =>
+      traced(
+        `${type}: deliver ${counted(deliveries)}`,
+        () => sink.deliver(deliveries, signal),
+        (results) => tally(results.map(({ outcome }) => outcome)),
+        deps,
+      ),
+    ...(read
+      ? {
+          read: (targets, signal) =>
+            traced(
+              `${type}: read ${counted(targets)}`,
+              () => read(targets, signal),
+              (held) => tally(held.map(({ state }) => state)),
+              deps,
+            ),
+        }
+      : {}),
+    ...(check
+      ? {
+          check: (targets, signal) =>
+            traced(
+              `${type}: check ${counted(targets)}`,
+              () => check(targets, signal),
+              (findings) => tally(findings.map(({ level }) => level)),
+              deps,
+            ),
+        }
+      : {}),
+  }
+}
+
+async function traced<T>(
+  what: string,
+  call: () => Promise<T>,
+  cameOf: (result: T) => string,
+  { debug, clock }: TraceDeps,
+): Promise<T> {
+  const startedAt = clock.uptime()
+  const after = () => `after ${Math.round(clock.uptime() - startedAt)} ms`
+  debug(`${what} …`)
+  try {
+    const result = await call()
+    debug(`${what}: ${cameOf(result)}, ${after()}`)
+    return result
+  } catch (error) {
+    debug(`${what}: failed (${describeError(error).code}), ${after()}`)
+    throw error
+  }
+}
+
+const asked = (source: Source) =>
+  `AWS, ${formatSource(source)}: ask as ${formatPrincipal(source.principal)}${source.endpointUrl ? ` at ${source.endpointUrl}` : ""}`
+
+const ofAccount = (account: string | undefined) => (account ? `account ${account}` : "no account named")
+
+const cameOf = ({ account, expiresAt }: Token) =>
+  `${ofAccount(account)}, good until ${formatInstant(expiresAt)}`
+
+const counted = (all: readonly unknown[]) => `${all.length} target${all.length === 1 ? "" : "s"}`
+
+function tally(words: readonly string[]): string {
+  const counts = [...Map.groupBy(words, (word) => word)].map(([word, { length }]) => `${length} ${word}`)
+  return counts.join(", ") || "nothing"
+}
