@@ -10,6 +10,7 @@ const ROOT = join(import.meta.dir, "..")
 /** Made elsewhere: the file, and the words by which it is known there. */
 const ELSEWHERE: Readonly<Record<string, readonly [file: string, words: string]>> = {
   "answer-too-long": ["sinks/exec-command.test.ts", '"answer-too-long"'],
+  "command-found": ["sinks/exec-command.test.ts", '"command-found"'],
   "command-answered": ["sinks/exec-command.test.ts", '"command-answered"'],
   "database-error": ["sinks/airflow-db-servers.test.ts", '"database-error"'],
   "login-method": ["sinks/airflow-db-mysql.test.ts", '"login-method"'],
@@ -34,6 +35,7 @@ const NOT_IN_CHECK: Readonly<Record<string, string>> = {
       "no-space",
       "mode",
       "not-applied",
+      "password-form",
     ],
     ...["packet-too-small", "rejected", "unexpected-answer", "invalid", "conflict", "too-long", "kms-key"],
     ...["allowed-pattern", "parameter-limit", "parameter-type", "version-limit", "secret-limit", "deleted"],

@@ -101,7 +101,7 @@ test("every sink of the program stands in the README with its options", async ()
     const { type, options } = describeSink(await load())
     const row = readme.split("\n").find((line) => line.startsWith(`| \`${type}\` |`)) ?? ""
     for (const { key } of options.filter(({ key }) => key !== "optional" && key !== "registries"))
-      expect(row).toContain(`\`${key}\``)
+      expect([type, row]).toEqual([type, expect.stringContaining(`\`${key}\``)])
   }
 })
 

@@ -87,15 +87,18 @@ const vault: Module = ({ v, defineSink, DeliveryError, isEcrHost, isTransient, o
         return { version: json.data?.metadata?.version ?? 0, data: json.data?.data ?? undefined }
       }
 
+      function requireOurs({ name: target, registry }: Target, data: Found["data"]): void {
+        if (!data || adopt || data.host === registry.host || isEcrHost(String(data.host))) return
+        const hint = "choose another name, or add adopt=true"
+        throw failure(target, "holds something else than a login to ECR", "not-ours", hint, false)
+      }
+
       async function deliver({ target, credential }: Delivery, signal: AbortSignal): Promise<DeliveryResult> {
         const { version, data } = await look(target, signal)
         const wanted = secretOf(credential)
         if (data && Object.entries(wanted).every(([key, value]) => data[key] === value))
           return { outcome: "unchanged", expiresAt: credential.expiresAt }
-        if (data && !adopt && data.host !== wanted.host && !isEcrHost(String(data.host))) {
-          const hint = "choose another name, or add adopt=true"
-          throw failure(target.name, "holds something else than a login to ECR", "not-ours", hint, false)
-        }
+        requireOurs(target, data)
         if (data?.host === wanted.host && outlives(expiryIn(data), credential, deps.clock.now()))
           return { outcome: "unchanged", expiresAt: expiryIn(data) }
         const { status } = await ask(target, { data: wanted, options: { cas: version } }, signal)
@@ -130,7 +133,7 @@ const vault: Module = ({ v, defineSink, DeliveryError, isEcrHost, isTransient, o
           )
         },
         check: async (targets, signal) => {
-          const results = await each(targets, (one) => look(one, signal))
+          const results = await each(targets, async (one) => requireOurs(one, (await look(one, signal)).data))
           return results.map((one, i): Finding => {
             const subject = targets[i]?.name ?? address
             if (one instanceof DeliveryError) return errorFinding(subject, one)

@@ -30,6 +30,7 @@ export async function check(
       ({ level, message, host = "", fix }): Finding => ({
         level,
         subject: names.get(host) ?? subject,
+        ...(level === "ok" ? {} : { code: "command-found" }),
         message: show(message),
         ...(fix ? { fix: show(fix) } : {}),
       }),

@@ -14,7 +14,7 @@ import {
   type Words,
 } from "../_file-errors.ts"
 import { loadOwner } from "./owner.ts"
-import { formatText, parseText, type StoredLogin, type Template } from "./template.ts"
+import { canHold, formatText, parseText, type StoredLogin, type Template } from "./template.ts"
 
 /** How the files are written. */
 export type Ways = {
@@ -36,6 +36,7 @@ export function deliver(
       const place = placeOf(target, ways, owner)
       const obstacle = await whyNotGiven(place)
       if (obstacle) throw obstacle
+      if (!canHold(ways.template, credential)) throw fileError(PASSWORD_FORM, place)
       // What an earlier round of this call wrote is found in place by the last one, and was delivered all the same.
       let written = false
       return await replaceFile<DeliveryResult>(
@@ -149,6 +150,13 @@ const NOT_OURS: Words = {
   code: "not-ours",
   says: "holds something else than one ECR login",
   hint: "name a file that is for this login alone with path=, or add adopt=true to replace all that it holds",
+  retryable: false,
+}
+
+const PASSWORD_FORM: Words = {
+  code: "password-form",
+  says: "readers of this form would not find the password as it is",
+  hint: "choose format=json, or a template with {auth}, which is user name and password in base64",
   retryable: false,
 }
 

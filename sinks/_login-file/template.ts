@@ -4,7 +4,12 @@ import { type Credential, decodeAuthorizationToken, expiryOf, Secret } from "../
 import type { Registry } from "../../src/registry.ts"
 
 /** A text with places for the login. In JSON, what goes into them is quoted. */
-export type Template = { readonly text: string; readonly isJson?: true }
+export type Template = {
+  readonly text: string
+  readonly isJson?: true
+  /** The passwords that its readers would not misread; without it, all. */
+  readonly passwords?: RegExp
+}
 
 /** The forms that have a name. */
 export const FORMATS = ["password", "json", "netrc"] as const
@@ -18,7 +23,11 @@ export const templates: Readonly<Record<(typeof FORMATS)[number], Template>> = {
     isJson: true,
   },
   // On lines of their own: some readers have no room for a long one.
-  netrc: { text: "machine {host}\n  login {username}\n  password {password}\n" },
+  netrc: {
+    text: "machine {host}\n  login {username}\n  password {password}\n",
+    // A word ends at a blank, and its readers differ on quotes, backslashes and comments.
+    passwords: /^[^\s"'\\#]+$/,
+  },
 }
 
 // What a place can hold, as a pattern to find it again: no more, lest what stands beside it be taken for a part of it.
@@ -88,6 +97,11 @@ export function formatText({ text, isJson }: Template, credential: Credential): 
   return text.replaceAll(PLACE, (_, name: Name) =>
     isJson ? JSON.stringify(values[name]).slice(1, -1) : values[name],
   )
+}
+
+/** Whether readers of this form would find the password as it is. */
+export function canHold({ passwords }: Template, { password }: Credential): boolean {
+  return passwords?.test(password.reveal()) ?? true
 }
 
 /** A login that stands in a file; `differs` says why it is not what we would write, password aside. */

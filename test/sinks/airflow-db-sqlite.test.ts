@@ -79,6 +79,8 @@ testSink({
   file: import.meta.resolve("../../sinks/airflow-db.ts"),
   place: "SQLite",
   cannot: {
+    "tells the folders and the file that it writes":
+      "its targets are rows of a database; that it tells the folder of it is shown in test/install.test.ts",
     "ends with the signal's reason when that is aborted while the place keeps silent":
       "a file is no server, and its calls cannot be called off; a lock is waited for no longer than its own bound",
   },

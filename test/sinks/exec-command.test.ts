@@ -308,6 +308,7 @@ test("passes on what a command finds, and its failure to check as a finding", as
   const [, finding] = (await sink.check?.(sink.targets(REGISTRY), calm())) ?? []
   expect(finding).toEqual({
     level: "error",
+    code: "command-found",
     subject: sink.targets(REGISTRY)[0]?.name as string,
     message: "stack is locked",
     fix: "unlock it",

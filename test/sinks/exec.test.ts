@@ -81,5 +81,6 @@ testSink({
     "fails one slot alone where only that one cannot be written": ONLY_EXIT_CODE,
     ...readsNothing(ONLY_EXIT_CODE),
     "finds that all is well, and otherwise what is wrong and what to do": `${ONLY_EXIT_CODE}, and it is asked for deliveries alone`,
+    "finds in a check what a delivery would refuse": `${ONLY_EXIT_CODE}, and it is asked for deliveries alone`,
   },
 })

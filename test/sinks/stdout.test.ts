@@ -77,6 +77,7 @@ testSink({
       "a reader that is slow is waited for, and one that has gone does not come back",
     ...readsNothing(NOT_READ_BACK),
     "finds that all is well, and otherwise what is wrong and what to do": NOTHING_THERE,
+    "finds in a check what a delivery would refuse": NOTHING_THERE,
     "reads and checks nothing when the signal is aborted": NOTHING_THERE,
     "changes nothing when it reads or checks": NOTHING_THERE,
   },

@@ -67,6 +67,11 @@ function deliver(login: Login): object {
   return { host, outcome: "delivered", expiresAt: login.expiresAt }
 }
 
+function isTheirs(registry: Login): boolean {
+  const { username = "AWS" } = loginIn(fileOf(registry)) ?? {}
+  return username !== "AWS"
+}
+
 function read(registry: Login): object {
   const held = loginIn(fileOf(registry))
   if (!held) return { host: registry.host, state: "missing" }
@@ -81,4 +86,17 @@ const { action, registries } = request
 if (ways.includes("plain")) registries.forEach(write)
 else if (action === "deliver") console.log(JSON.stringify({ registries: registries.map(deliver) }))
 else if (action === "read") console.log(JSON.stringify({ registries: registries.map(read) }))
-else console.log(JSON.stringify({ findings: [{ level: "ok", message: "the folder is there" }] }))
+else
+  console.log(
+    JSON.stringify({
+      findings: [
+        { level: "ok", message: "the folder is there" },
+        ...registries.filter(isTheirs).map(({ host }) => ({
+          level: "error",
+          host,
+          message: "holds a login of somebody else",
+          fix: "look who else writes it",
+        })),
+      ],
+    }),
+  )

@@ -1,8 +1,11 @@
 // The promises of the sink contract, each with its proof. A proof knows nothing of the place but what the rig lets
 // it see, and looks at the place through the rig, never through the sink that it tests.
 import { expect } from "bun:test"
+import { realpathSync, statSync } from "node:fs"
+import { sep } from "node:path"
 import * as v from "valibot"
 import type { Credential } from "../../src/credential.ts"
+import { ConfigError } from "../../src/errors.ts"
 import type { Finding, Sink } from "../../src/sink.ts"
 import { AWKWARD_PASSWORDS, credentialWith, makeCredential } from "./credentials.ts"
 import { textOf } from "./secrets.ts"
@@ -116,6 +119,26 @@ export const proofs = {
       const credential = credentialWith({ registry: REGISTRY, expiresAt: NOW + hours(12), password })
       expect([password, await outcomes(sink, [credential])]).toEqual([password, ["delivered"]])
       await expectStored(rig, sink, credential)
+    }
+  },
+
+  "writes a password exactly, or refuses it and changes nothing": async (_, suite) => {
+    for (const password of Object.values(AWKWARD_PASSWORDS)) {
+      const rig = await suite.open()
+      try {
+        const sink = make(rig, suite)
+        await deliver(sink, [older()])
+        const before = await rig.snapshot()
+        const credential = credentialWith({ registry: REGISTRY, expiresAt: NOW + hours(12), password })
+        const results = await settle(sink, [credential])
+        if (failuresOf(results).length === 0) await expectStored(rig, sink, credential)
+        else {
+          expectFailure(results[0], sink, onlyTarget(sink, REGISTRY), { retryable: false })
+          expect(await rig.snapshot()).toEqual(before)
+        }
+      } finally {
+        await rig.close()
+      }
     }
   },
 
@@ -315,6 +338,50 @@ export const proofs = {
       if (level !== "ok") expect(code).toMatch(CODE)
       if (level === "error") expect(fix.length).toBeGreaterThan(10)
     }
+  },
+
+  "finds in a check what a delivery would refuse": async (rig, suite) => {
+    const sink = make(rig, suite)
+    if (!sink.check) throw new Error("the sink cannot check: declare it in `cannot`")
+    const targets = [onlyTarget(sink, REGISTRY), onlyTarget(sink, ZERO_REGISTRY)] as const
+    await hook(rig, "spoil")(targets[1])
+    const findings = await sink.check(targets, calm())
+    const errors = findings.filter(({ level }) => level === "error")
+    expect(errors.length).toBeGreaterThan(0)
+    for (const { subject } of errors) expect(targets[1].name).toContain(subject)
+  },
+
+  "tells the folders and the file that it writes": async (rig, suite) => {
+    const sink = make(rig, suite)
+    const folders = (await sink.folders?.(calm())) ?? []
+    if (folders === "anywhere" || folders.length === 0) {
+      expect(sink.files).toBeUndefined()
+      return
+    }
+    if (!sink.files)
+      throw new Error("a sink that writes in folders tells by `files` which file a target lies in")
+    const credentials = [fresh(), fresh(ZERO_REGISTRY)]
+    await deliver(sink, credentials)
+    const paths: string[] = []
+    for (const { registry } of credentials) {
+      const path = await sink.files.realPath(onlyTarget(sink, registry))
+      const within = folders.some((folder) => path.startsWith(`${realpathSync(folder)}${sep}`))
+      expect([path, statSync(path).isFile(), within]).toEqual([path, true, true])
+      paths.push(path)
+    }
+    // Where two logins lie in one file, neither is all of it.
+    if (paths[0] === paths[1]) expect(sink.files.whole).toBe(false)
+  },
+
+  "is made, or refused by a ConfigError, where there is neither home nor environment": async (rig, suite) => {
+    const nowhere = { ...rig.setup.deps, home: undefined, env: {}, uid: undefined }
+    const least = v.safeParse(suite.kind.options, {}).success ? [{}] : []
+    for (const options of [rig.setup.options, ...least])
+      try {
+        make(rig, suite, { options, deps: nowhere }).targets(REGISTRY)
+      } catch (error) {
+        if (!(error instanceof ConfigError)) throw error
+      }
   },
 
   "reads and checks nothing when the signal is aborted": async (rig, suite) => {

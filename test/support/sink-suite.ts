@@ -20,7 +20,7 @@ export type SinkRig = {
   stored(target: Target): Promise<StoredLogin | undefined>
   /** Everything in this place, our slots included, and where it can be told whether it was written to at all. */
   snapshot(): Promise<unknown>
-  /** Puts things beside our slots: whatever a careless writer would damage. */
+  /** Puts things beside our slots, before anything else is there: whatever a careless writer would damage. */
   seedNeighbours?(): Promise<void>
   /** Everything in this place but our slots, byte for byte. */
   neighbours?(): Promise<unknown>
@@ -30,11 +30,11 @@ export type SinkRig = {
   silent?(port: number): Promise<SinkSetup>
   /** A sink that this place refuses: wrong password, no permission, not what it should be. */
   refused?(): Promise<SinkSetup>
-  /** Makes deliveries fail, as deep in their work as can be had, until the function that it returns is called. */
+  /** After a delivery, makes further ones fail, as deep in their work as can be had, until the function that it returns is called. */
   breakDelivery?(): Promise<() => Promise<void>>
-  /** Makes this one slot one that the sink must refuse to write, while it writes the others. */
+  /** Before anything else is there, makes this one slot one that the sink must refuse to write, while it writes the others. */
   spoil?(target: Target): Promise<void>
-  /** Makes the login in this slot differ from what the sink would write, password aside: for another host, in another form. */
+  /** After a delivery, makes the login in this slot differ from what the sink would write, password aside: for another host, in another form. */
   distort?(target: Target): Promise<void>
   /** Secrets of the setup besides the credentials: a database's password, a key. */
   readonly secrets?: readonly string[]
