@@ -53,17 +53,16 @@ export function parseSinkText(text: string, origin: string): SinkSpec {
   return parseSinkTable(Object.fromEntries([...options, ["type", type]]), `${origin} ${type}`)
 }
 
+const NAME = v.pipe(v.string(), v.nonEmpty("must not be empty"))
+
 const COMMON = v.looseObject({
   type: v.pipe(v.string("must be the type of a sink"), v.nonEmpty("must name the type of a sink")),
   optional: v.optional(v.union([v.boolean(), v.picklist(["true", "false"])], "must be true or false")),
   registries: v.optional(
     v.union(
       [
-        v.string(),
-        v.pipe(
-          v.array(v.string()),
-          v.minLength(1, "must name one at least; without it, all of them are meant"),
-        ),
+        NAME,
+        v.pipe(v.array(NAME), v.minLength(1, "must name one at least; without it, all of them are meant")),
       ],
       "must be a list of hosts or regions",
     ),

@@ -243,6 +243,13 @@ test("a configuration under which nothing would ever be delivered is refused", a
   expect(await issuesOf({}, { sink: [] })).toEqual([
     "no sink: say where to deliver, such as --sink docker-config (`ecrelay sinks` lists them)",
   ])
+  for (const [empty, path] of [
+    ["", "registries"],
+    [["eu-west-1", ""], "registries.1"],
+  ] as const)
+    expect(await issuesOf({}, { sink: [{ type: "docker-config", registries: empty }] })).toEqual([
+      `c.toml: sink[0], ${path}: must not be empty`,
+    ])
   expect(await issuesOf({}, { sink: [{ type: "docker-config", registries: [] }] })).toEqual([
     "c.toml: sink[0], registries: must name one at least; without it, all of them are meant",
   ])
