@@ -22,6 +22,8 @@ export type StandInOptions = {
   /** Length of a password, about; real ones have around 2,700 characters. */
   readonly passwordLength?: number
   readonly tls?: { readonly key: string; readonly cert: string }
+  /** How long it takes to answer, in milliseconds; at once without it. */
+  readonly answerMs?: number
   readonly now?: () => number
 }
 
@@ -61,6 +63,7 @@ export function startAws(options: StandInOptions = {}): StandIn {
   // As AWS's own: each carries a request id, and the date by AWS's clock.
   async function answerAsAws(request: Request): Promise<Response> {
     const response = await answer(request)
+    if (options.answerMs) await Bun.sleep(options.answerMs)
     response.headers.set("x-amzn-requestid", crypto.randomUUID())
     response.headers.set("date", new Date(now()).toUTCString())
     return response

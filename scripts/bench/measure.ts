@@ -34,21 +34,26 @@ async function runOnce(subject: Subject): Promise<Run> {
 
 // The accounting of a finished process counts what it shared with us before its exec: its own high-water mark is read
 // while it runs, in runs of their own, since looking costs it time.
-async function peakMiB(subject: Subject): Promise<number> {
+async function peakOf(subject: Subject): Promise<Peak> {
   const child = start(subject)
   let peakKiB = 0
+  let ownKiB = 0
   while (child.exitCode === null) {
     try {
-      peakKiB = Number(
-        /^VmHWM:\s*(\d+)/m.exec(readFileSync(`/proc/${child.pid}/status`, "utf8"))?.[1] ?? peakKiB,
-      )
+      const status = readFileSync(`/proc/${child.pid}/status`, "utf8")
+      const figure = (name: string) => Number(new RegExp(`^${name}:\\s*(\\d+)`, "m").exec(status)?.[1] ?? 0)
+      peakKiB = Math.max(peakKiB, figure("VmHWM"))
+      ownKiB = Math.max(ownKiB, figure("RssAnon"))
     } catch {
       // Between its end and our notice of it.
     }
     await Bun.sleep(0)
   }
-  return peakKiB / 1024
+  return { peak: peakKiB / 1024, own: ownKiB / 1024 }
 }
+
+/** Most memory in MiB: with the program's files as far as they are mapped, and without, as far as looking caught it. */
+type Peak = { readonly peak: number; readonly own: number }
 
 /** The middle value. */
 export function median(values: readonly number[]): number {
@@ -69,13 +74,12 @@ export async function printPair(ours: Subject, other: Subject, pairs: number): P
     const ratio = median(runs.map((run) => run.ours[key] / run.other[key]))
     printRow(key.replace("Ms", ""), a, b, "ms ", ratio)
   }
-  const peaks = { ours: [] as number[], other: [] as number[] }
-  for (let i = 0; i < PEAK_RUNS; i += 1) {
-    peaks.ours.push(await peakMiB(ours))
-    peaks.other.push(await peakMiB(other))
+  const peaks: { ours: Peak; other: Peak }[] = []
+  for (let i = 0; i < PEAK_RUNS; i += 1) peaks.push({ ours: await peakOf(ours), other: await peakOf(other) })
+  for (const key of ["peak", "own"] as const) {
+    const [a, b] = [median(peaks.map(({ ours }) => ours[key])), median(peaks.map(({ other }) => other[key]))]
+    printRow(key, a, b, "MiB", a / b)
   }
-  const [a, b] = [median(peaks.ours), median(peaks.other)]
-  printRow("peak", a, b, "MiB", a / b)
 }
 
 const PEAK_RUNS = 7
