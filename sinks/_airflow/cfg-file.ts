@@ -1,7 +1,8 @@
-// Where airflow.cfg is and who may have written it. Owner and mode are those of the very file that was read.
-import { access, open } from "node:fs/promises"
-import { join } from "node:path"
+// Where airflow.cfg is, and as root, who else may have written it.
+import { access, readFile } from "node:fs/promises"
+import { join, resolve } from "node:path"
 import type { SinkDeps } from "../../src/sink.ts"
+import { findTrusted } from "../_trust.ts"
 import { type Cfg, parseCfg } from "./cfg.ts"
 import { AirflowError } from "./error.ts"
 import { expand } from "./expand.ts"
@@ -14,8 +15,8 @@ export type CfgFile = {
   /** Undefined where no variable names one and there is no home directory to look in. */
   readonly path: string | undefined
   readonly cfg: Cfg | undefined
-  /** Only root can have written it. */
-  readonly rootsOwn: boolean
+  /** As root: what lets somebody else change the file or put another in its place, and what to do about it. */
+  readonly distrust?: { readonly says: string; readonly remedy: string } | undefined
 }
 
 /** Airflow's home directory: `$AIRFLOW_HOME`, else `~/airflow`; undefined where there is no `~`. */
@@ -32,15 +33,16 @@ export async function loadCfgFile(deps: AirflowConfigDeps): Promise<CfgFile> {
   const named = deps.env.AIRFLOW_CONFIG
   const home = airflowHome(deps)
   const path = named !== undefined ? expand(named, deps) : home && join(home, "airflow.cfg")
-  if (!path) return { path: undefined, cfg: undefined, rootsOwn: false }
+  if (!path) return { path: undefined, cfg: undefined }
   try {
-    const { text, rootsOwn } = await read(path)
-    return { path, cfg: parseCfg(text, path), rootsOwn }
+    // Before it is read: where all the way is root's, nobody else can change what is read after that.
+    const distrust = deps.uid === 0 ? await whyDistrusted(path) : undefined
+    return { path, cfg: parseCfg(await readFile(path, "utf8"), path), distrust }
   } catch (cause) {
     if (cause instanceof AirflowError) throw cause
     const { code } = cause as NodeJS.ErrnoException
     const missing = code === "ENOENT" || code === "ENOTDIR"
-    if (missing && named === undefined) return { path, cfg: undefined, rootsOwn: false }
+    if (missing && named === undefined) return { path, cfg: undefined }
     throw new AirflowError(missing ? `${path}: there is no such file` : `${path}: cannot be read (${code})`, {
       code: "airflow-config-unreadable",
       hint: missing
@@ -51,13 +53,14 @@ export async function loadCfgFile(deps: AirflowConfigDeps): Promise<CfgFile> {
   }
 }
 
-async function read(path: string): Promise<{ text: string; rootsOwn: boolean }> {
-  const file = await open(path)
+// The file's own owner and mode would not do: whoever owns the folder chooses the file.
+async function whyDistrusted(path: string): Promise<CfgFile["distrust"]> {
   try {
-    const { uid, mode } = await file.stat()
-    return { text: await file.readFile("utf8"), rootsOwn: uid === 0 && (mode & 0o022) === 0 }
-  } finally {
-    await file.close()
+    const found = await findTrusted(resolve(path), 0)
+    return "file" in found ? undefined : { says: `${found.part} ${found.fault}`, remedy: found.hint }
+  } catch {
+    // Whether it can be read at all, the reading tells.
+    return { says: "who else can is not to be seen", remedy: "let root see all folders above it" }
   }
 }
 

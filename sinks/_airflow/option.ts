@@ -1,5 +1,5 @@
 // One option of Airflow's configuration, looked up in Airflow's own order: environment, airflow.cfg, commands.
-// Commands run without a shell, and as root only from a file that root owns; a secrets backend is not asked.
+// Commands run without a shell, and as root only from a file that nobody else can change; a secrets backend is not asked.
 import { Secret } from "../../src/credential.ts"
 import { cfgValue } from "./cfg.ts"
 import type { AirflowConfigDeps, CfgFile } from "./cfg-file.ts"
@@ -69,7 +69,8 @@ async function fromVariableCommand(
   const from = variable(section, `${option.key}_cmd`)
   const text = env[from]
   if (text !== undefined) {
-    if (uid === 0) throw notAsRoot(from, `put ${option.key}_cmd into an airflow.cfg that only root can write`)
+    if (uid === 0)
+      throw notAsRoot(from, "", `put ${option.key}_cmd into an airflow.cfg that only root can write`)
     return output({ text, from }, env, signal)
   }
   const secret = variable(section, `${option.key}_secret`)
@@ -89,8 +90,8 @@ function fromFile({ sections, key }: Option, sources: Sources, { cfg }: CfgFile)
 
 async function fromFileCommand(
   option: Option,
-  { env, uid }: Sources,
-  { cfg, rootsOwn }: CfgFile,
+  { env }: Sources,
+  { cfg, distrust }: CfgFile,
   signal: AbortSignal,
 ): Promise<Found | undefined> {
   if (!cfg) return undefined
@@ -98,7 +99,7 @@ async function fromFileCommand(
     const text = cfgValue(cfg, section, `${option.key}_cmd`)
     if (text === undefined) continue
     const from = `${cfg.path} [${section}] ${option.key}_cmd`
-    if (uid === 0 && !rootsOwn) throw notAsRoot(from, `chown root ${cfg.path} && chmod go-w ${cfg.path}`)
+    if (distrust) throw notAsRoot(from, `: ${distrust.says}`, distrust.remedy)
     return output({ text, from }, env, signal)
   }
   for (const section of option.sections)
@@ -112,8 +113,8 @@ async function output(command: Command, env: Sources["env"], signal: AbortSignal
 }
 
 // Whoever can write the command would otherwise be root.
-function notAsRoot(from: string, remedy: string): AirflowError {
-  return new AirflowError(`${from}: root runs commands only from a file that only root can write`, {
+function notAsRoot(from: string, why: string, remedy: string): AirflowError {
+  return new AirflowError(`${from}: root runs commands only from a file that only root can write${why}`, {
     code: "airflow-config-command-refused",
     hint: `run ecrelay as the user that Airflow runs as; or ${remedy}`,
   })

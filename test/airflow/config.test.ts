@@ -1,5 +1,5 @@
 import { describe, expect, test } from "bun:test"
-import { chmod, chown, mkdir, writeFile } from "node:fs/promises"
+import { chmod, chown, lchown, mkdir, symlink, writeFile } from "node:fs/promises"
 import { dirname, join } from "node:path"
 import { inspect } from "node:util"
 import { type AirflowConfig, loadAirflowConfig } from "../../sinks/_airflow/config.ts"
@@ -272,6 +272,37 @@ describe("a command", () => {
     expect(outcome).toBe(runs ? "set" : "airflow-config-command-refused")
     expect(await Bun.file(ran).exists()).toBe(runs)
   })
+
+  // Its own owner and mode say nothing of who put it there: a link may lead to any file of root's, such as one in which the
+  // kernel shows the words of a command line.
+  test.skipIf(!asRoot)(
+    "of an airflow.cfg of root's in a folder of somebody else's is not run by root",
+    async () => {
+      await using home = await temporaryFolder()
+      const roots = join(home.path, "roots.cfg")
+      const theirs = join(home.path, "theirs")
+      const ran = join(home.path, "ran")
+      await writeFile(roots, `[core]\nfernet_key_cmd = touch ${ran}`)
+      await mkdir(theirs)
+      await symlink(roots, join(theirs, "airflow.cfg"))
+      await chown(theirs, USER, 0)
+      const env = { PATH, AIRFLOW_HOME: theirs }
+      const refused = await loadAirflowConfig({ env, home: undefined, uid: 0 })
+        .fernet(signal)
+        .catch((error) => error)
+      expect(refused).toMatchObject({ code: "airflow-config-command-refused" })
+      expect(refused.message).toContain(`${theirs} belongs to user ${USER}`)
+      expect(await Bun.file(ran).exists()).toBe(false)
+      await chown(theirs, 0, 0)
+      await lchown(join(theirs, "airflow.cfg"), USER, 0)
+      expect(
+        await loadAirflowConfig({ env, home: undefined, uid: 0 })
+          .fernet(signal)
+          .catch(({ code }) => code),
+      ).toBe("airflow-config-command-refused")
+      expect(await Bun.file(ran).exists()).toBe(false)
+    },
+  )
 
   test("of an airflow.cfg that others can write is run by its user, as Airflow does", async () => {
     expect(await fernet({ cfg: `[core]\nfernet_key_cmd = echo ${KEY}` })).toMatchObject({
