@@ -102,7 +102,10 @@ function createParser(version: string, words: readonly string[]) {
     if (!words.includes(name)) continue
     for (const setting of SETTINGS)
       if (setting.commands.includes(name))
-        command.option(`${flagOf(setting)}${setting.value ? ` <${setting.value}>` : ""}`, setting.description)
+        command.option(
+          `${flagOf(setting)}${setting.value ? ` <${setting.value}>` : ""}`,
+          setting.elsewhere?.[name] ?? setting.description,
+        )
   }
   parser.version(version)
   parser.usage("<command> [options]")

@@ -1,12 +1,12 @@
 // Outcomes: what became of each planned delivery, named as far as sink, target and registry are known by then.
-import { formatRegistry, type PlannedDelivery, registryOf, targetsOf } from "./plan.ts"
+import { formatRegistry, type PlannedDelivery, registryOf, targetNames } from "./plan.ts"
 import type { Due } from "./schedule.ts"
 import { sourceKey } from "./source.ts"
 
 /** What became of one planned delivery. */
 export type Outcome = {
   readonly sink: string
-  /** The target's name; for an own registry whose account is not known, the registry in words. */
+  /** The target's name; for an own registry whose account is not known, ACCOUNT stands in it. */
   readonly target: string
   readonly registry: string
   readonly outcome: "delivered" | "unchanged" | "failed" | "skipped"
@@ -30,7 +30,7 @@ export function described(
   const account = accounts.get(sourceKey(planned.source))
   return {
     sink: sink.sink.type,
-    target: targetsOf(sink, planned, account)[index]?.name ?? formatRegistry(planned),
+    target: targetNames(sink, planned, account)[index] ?? formatRegistry(planned),
     registry: registryOf(planned, account)?.host ?? formatRegistry(planned),
   }
 }

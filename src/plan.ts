@@ -76,6 +76,16 @@ export function targetsOf(
   return registry ? sink.targets(registry) : []
 }
 
+/** The names of those targets, also while the account is not known: ACCOUNT stands for it then. */
+export function targetNames(
+  sink: PlannedSink,
+  planned: PlannedRegistry,
+  account: string | undefined,
+): readonly string[] {
+  if (account !== undefined) return targetsOf(sink, planned, account).map(({ name }) => name)
+  return targetsOf(sink, planned, NO_ACCOUNT).map(({ name }) => withoutStandIns(name))
+}
+
 /** Whose a target is. */
 type Owner = { readonly sink: PlannedSink; readonly planned: PlannedRegistry; readonly host: string }
 
@@ -156,6 +166,7 @@ function wayOut({ sink }: PlannedSink): string {
 
 // Own accounts are not known yet. One stand-in for each identity shows the clashes that are certain already.
 const STAND_IN = /\b000000000\d{3}\b/g
+const NO_ACCOUNT = "000000000000"
 
 /** A text for people, in which no stand-in passes for an account. */
 export const withoutStandIns = (text: string): string => text.replaceAll(STAND_IN, "ACCOUNT")

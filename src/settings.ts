@@ -18,7 +18,12 @@ export type Setting = {
   readonly flagOnly?: true
   readonly description: string
   readonly commands: readonly Command[]
+  /** What it means in some of the commands, where that is something else. */
+  readonly elsewhere?: Partial<Readonly<Record<Command, string>>>
 }
+
+// So that the flags of a service can be copied whole.
+const NO_MATTER = "Taken, so that the same flags do as for run, and of no effect here"
 
 const ALL: readonly Command[] = ["refresh", "run", "status", "check", "wait", "config", "install"]
 
@@ -78,6 +83,7 @@ export const SETTINGS: readonly Setting[] = [
     key: "probe",
     description: "Try each new login at its registry before it is written",
     commands: ALL,
+    elsewhere: { status: NO_MATTER, check: NO_MATTER, wait: NO_MATTER },
   },
   {
     key: "config",
@@ -91,12 +97,18 @@ export const SETTINGS: readonly Setting[] = [
     value: "DURATION",
     description: "Refresh this often, such as 6h (default: at half of the token's life)",
     commands: ALL.filter((command) => command !== "refresh"),
+    elsewhere: { status: NO_MATTER, check: NO_MATTER, wait: NO_MATTER },
   },
   {
     key: "min_remaining",
     value: "DURATION",
     description: "Leave targets alone that hold a login good for at least this long",
     commands: ALL,
+    elsewhere: {
+      status: "A login that is good for less than this is stale (default 4h)",
+      wait: "Wait for logins that are good for at least this long (default 4h)",
+      check: NO_MATTER,
+    },
   },
   {
     key: "timeout",

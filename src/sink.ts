@@ -53,6 +53,8 @@ export type Held =
        * due at once: `deliver` mends it, with the login that is there if that outlives ours and can be kept, else with ours.
        */
       readonly differs?: string
+      /** What to do about what differs, where `deliver` refuses to mend it. */
+      readonly hint?: string | undefined
     }
   | { readonly state: "unreadable"; readonly error: DeliveryError }
 

@@ -4,7 +4,7 @@ import { isBelievable } from "./credential.ts"
 import type { Aws } from "./ecr.ts"
 import { DeliveryError, type FetchError } from "./errors.ts"
 import { described } from "./outcome.ts"
-import { formatRegistry, type Plan, type PlannedDelivery, type PlannedSink, targetsOf } from "./plan.ts"
+import { type Plan, type PlannedDelivery, type PlannedSink, targetsOf } from "./plan.ts"
 import type { Held, Target } from "./sink.ts"
 import { callSink } from "./sink-call.ts"
 import { sourceKey } from "./source.ts"
@@ -121,7 +121,7 @@ function judge(
   const remainingMs = expiresAt === undefined ? undefined : expiresAt - clock.now()
   const known = { expiresAt, remainingMs, message: differs }
   if (remainingMs !== undefined && remainingMs <= 0) return { ...known, state: "expired" }
-  if (differs) return { ...known, state: "stale", hint: "`ecrelay refresh` mends it" }
+  if (differs) return { ...known, state: "stale", hint: held.hint ?? "`ecrelay refresh` mends it" }
   if (remainingMs === undefined)
     return {
       ...known,
@@ -131,11 +131,9 @@ function judge(
   return { ...known, state: remainingMs >= minRemainingMs ? "fresh" : "stale" }
 }
 
-function unresolved({ sink, planned }: PlannedDelivery, error: FetchError | undefined): TargetStatus {
+function unresolved(delivery: PlannedDelivery, error: FetchError | undefined): TargetStatus {
   return {
-    sink: sink.sink.type,
-    target: formatRegistry(planned),
-    registry: formatRegistry(planned),
+    ...described(delivery, new Map()),
     state: "unreadable",
     message: error?.message ?? "AWS did not say which registry is the caller's own",
     hint: error?.hint,

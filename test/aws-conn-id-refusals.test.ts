@@ -26,7 +26,8 @@ const refresh = (env: Record<string, string>, ...flags: readonly string[]) =>
 /** What is printed of a failure: the line of its reason and the hint, without what stands before both. */
 function toldIn(out: string): readonly string[] {
   const [outcome = "", reason = "", hint = "", ...more] = out.trimEnd().split("\n")
-  expect({ outcome, more }).toEqual({ outcome: "failed  docker-config  own registry in eu-west-1", more: [] })
+  const target = `${home}/.docker/config.json auths["ACCOUNT.dkr.ecr.eu-west-1.amazonaws.com"]`
+  expect({ outcome, more }).toEqual({ outcome: `failed  docker-config  ${target}`, more: [] })
   return [reason.trim().replace(/^eu-west-1: /, ""), hint.trim()]
 }
 

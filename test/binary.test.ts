@@ -123,6 +123,15 @@ describe("the binary", () => {
     })
   })
 
+  test("says in help what a flag means in the command at hand", async () => {
+    const helpOf = async (command: string) => (await ecrelay([command, "--help"])).out
+    expect(await helpOf("refresh")).toMatch(/--min-remaining .* Leave targets alone/)
+    expect(await helpOf("status")).toMatch(
+      /--min-remaining .* A login that is good for less than this is stale/,
+    )
+    expect(await helpOf("status")).toMatch(/--interval .* of no effect here/)
+  })
+
   test("leaves a login alone that has enough life, and asks AWS for no token", async () => {
     const { env } = await person()
     await ecrelay(["--sink", "docker-config"], { env })

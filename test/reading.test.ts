@@ -73,6 +73,7 @@ test("every key that the file has too much is told", () => {
 
 test.each([
   ["6h", 21_600_000, []],
+  ["0", undefined, ["flag: 0 is no time at all"]],
   ["6", undefined, ["flag: 6 what? Write 6s, 6m or 6h"]],
   ["0s", undefined, ["flag: 0s is no time at all"]],
   ["-5m", undefined, ['flag: "-5m" is not a duration; write 90s, 30m or 6h']],

@@ -343,9 +343,19 @@ test("a dry run shows the target, fetches no token, changes nothing and ends wit
   const tokens = aws.calls.filter(({ operation }) => operation === "GetAuthorizationToken").length
   expect(await refresh(given({ ...DOCKER, dry_run: "true" }), world)).toBe(0)
   expect(world.out()).toContain(`missing  docker-config  ${world.home}/.docker/config.json auths["${HOST}"]`)
-  expect(world.out()).toContain("dry run: no token was fetched and nothing was changed")
+  expect(world.out()).toContain(
+    "dry run: a refresh would write a new login into 1 target, fresh or not; no token was fetched and nothing was changed",
+  )
   expect(aws.calls.filter(({ operation }) => operation === "GetAuthorizationToken").length).toBe(tokens)
   expect(await Bun.file(`${world.home}/.docker/config.json`).exists()).toBe(false)
+})
+
+test("a dry run with --min-remaining tells how many targets are due", async () => {
+  const world = await worldWith()
+  await refresh(given(DOCKER), world)
+  const both = { sink: ["docker-config", `docker-config,path=${world.home}/other`], min_remaining: "4h" }
+  expect(await refresh(given({ ...both, dry_run: "1" }), world)).toBe(0)
+  expect(world.out()).toContain("dry run: a refresh would write a new login into 1 of 2 targets; no token")
 })
 
 test("a dry run that could not find out who is calling ends with 1", async () => {
@@ -365,7 +375,7 @@ test("what fails ends with 1, says why and what to do, and leaves the target as 
   await Bun.write(`${world.home}/.docker/config.json`, '{"auths":{"other":{"auth":"eA=="}}}')
   expect(await refresh(given(DOCKER), world)).toBe(1)
   expect(world.out()).toMatch(
-    /^failed +docker-config +own registry in eu-west-1\n +eu-west-1: AWS did not accept the signature.*\n +hint: check AWS_SECRET_ACCESS_KEY/,
+    /^failed +docker-config +\/.*\/\.docker\/config\.json auths\["ACCOUNT\.dkr\.ecr\.eu-west-1\.amazonaws\.com"\]\n +eu-west-1: AWS did not accept the signature.*\n +hint: check AWS_SECRET_ACCESS_KEY/,
   )
   for (const form of secretForms("wrong-secret")) expect(world.out() + world.log()).not.toContain(form)
   expect(await Bun.file(`${world.home}/.docker/config.json`).text()).toBe(

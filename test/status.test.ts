@@ -185,11 +185,30 @@ test("an identity that AWS refuses leaves its own targets unreadable and the oth
     { registry: HOST, state: "missing" },
     { registry: HOST.replace("eu-west", "us-east"), state: "missing" },
     {
+      target: "one/ACCOUNT.dkr.ecr.eu-west-1.amazonaws.com",
       registry: "own registry in eu-west-1",
       state: "unreadable",
       message: "eu-west-1: no token today",
       hint: "wait",
     },
     { registry: HOST, state: "missing" },
+  ])
+})
+
+test("what a refresh would refuse to mend is said with the way out, not with a refresh", async () => {
+  const clock = fakeClock(START)
+  const held = { state: "held", expiresAt: START + 8 * HOUR, differs: "credsStore hides it" } as const
+  const hints = await Promise.all(
+    [held, { ...held, hint: "remove credsStore" }].map(async (one) => {
+      const sink = fakeSink("one", clock, { read: async (targets) => targets.map(() => one) })
+      const plan = planOf([sink], [registryAt(HOST)])
+      const deps = { clock, minRemainingMs: HOUR }
+      const [status] = await readStatus(deliveriesOf(plan), new Map(), new Map(), deps, never)
+      return [status?.state, status?.hint]
+    }),
+  )
+  expect(hints).toEqual([
+    ["stale", "`ecrelay refresh` mends it"],
+    ["stale", "remove credsStore"],
   ])
 })

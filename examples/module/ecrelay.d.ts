@@ -71,6 +71,8 @@ declare module "ecrelay" {
          * due at once: `deliver` mends it, with the login that is there if that outlives ours and can be kept, else with ours.
          */
         readonly differs?: string
+        /** What to do about what differs, where `deliver` refuses to mend it. */
+        readonly hint?: string | undefined
       }
     | {
         readonly state: "unreadable"

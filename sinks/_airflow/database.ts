@@ -16,7 +16,7 @@ export async function withDatabase<T>(
   const opening = openSession(place, signal)
   try {
     const session = await orAborted(opening, signal)
-    requireTable(session)
+    requireTable(session, place)
     return await orAborted(work(session), signal)
   } finally {
     const closing = opening.then(
@@ -36,6 +36,10 @@ function orAborted<T>(work: Promise<T>, signal: AbortSignal): Promise<T> {
   })
 }
 
+// Airflow's sql_alchemy_schema counts for Airflow's URL alone: whoever gives another may mean another Airflow.
+const IN_A_SCHEMA =
+  "; where Airflow has a sql_alchemy_schema and the url is given here, it ends with ?options=-csearch_path%3DSCHEMA"
+
 async function openSession(place: Place, signal: AbortSignal): Promise<Session> {
   switch (place.url.dialect) {
     case "sqlite":
@@ -47,11 +51,11 @@ async function openSession(place: Place, signal: AbortSignal): Promise<Session> 
   }
 }
 
-function requireTable(session: Session): void {
+function requireTable(session: Session, { schema }: Place): void {
   if (session.columns.length === 0)
     throw new AirflowError(`there is no table ${session.table}`, {
       code: "table-missing",
-      hint: "run: airflow db migrate; or check that the URL names Airflow's database and that its user may see the table",
+      hint: `run: airflow db migrate; or check that the URL names Airflow's database and that its user may see the table${session.dialect === "postgresql" && schema === undefined ? IN_A_SCHEMA : ""}`,
     })
   requireConnectionTable(session)
 }

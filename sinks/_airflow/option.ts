@@ -48,7 +48,10 @@ export async function lookUpPlain(option: Option, sources: Sources): Promise<Fou
 /** Where `lookUp` looks, for hints. */
 export function listPlaces({ sections, key }: Option, { path, cfg }: CfgFile): string {
   const variables = sections.map((section) => variable(section, key)).flatMap((name) => [name, `${name}_CMD`])
-  const file = path === undefined ? "airflow.cfg (no home directory)" : `${path}${cfg ? "" : " (not there)"}`
+  const file =
+    path === undefined
+      ? "airflow.cfg (no home directory, or AIRFLOW_HOME or AIRFLOW_CONFIG is empty)"
+      : `${path}${cfg ? "" : " (not there)"}`
   return [...variables, file].join(", ")
 }
 

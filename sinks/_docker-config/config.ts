@@ -96,7 +96,11 @@ export function storedLogin(config: DockerConfig, host: string): StoredLogin | u
         : `user name is not ${USER_NAME}`
   const differs = fault ?? (rivals[0] ? `"${rivals[0]}" stands beside it` : undefined)
   const twin = config.twins.get(host)?.[0]
-  const elsewhere = twin && (key === host ? `it stands under "${twin}" too` : `it stands under "${twin}"`)
+  const elsewhere =
+    twin &&
+    (key === host
+      ? `it stands under "${twin}" too, which some clients take first`
+      : `it stands under "${twin}" and not under the bare host, by which clients look first`)
   return {
     auth: String(entry.auth ?? ""),
     expiresAt: login && expiryOf(login.password.reveal()),

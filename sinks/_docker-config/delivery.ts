@@ -67,12 +67,16 @@ export async function read(
   signal.throwIfAborted()
   try {
     const config = understood(await loadFile(ways.place), ways.place)
-    return targets.map(({ slot }) => {
-      const held = storedLogin(config, slot)
+    return targets.map((target) => {
+      const held = storedLogin(config, target.slot)
       if (!held) return { state: "missing" }
-      const hiding = ways.allowShadowed ? undefined : hidingHelper(config, slot)
-      const differs = hiding ? `${hiding} hides it` : held.differs
-      return { state: "held", expiresAt: held.expiresAt, ...(differs === undefined ? {} : { differs }) }
+      const { expiresAt, differs } = held
+      const hiding = ways.allowShadowed ? undefined : hidingHelper(config, target.slot)
+      if (hiding) {
+        const { hint } = shadowedError(hiding, target, ways.place)
+        return { state: "held", expiresAt, differs: `${hiding} hides it from docker`, hint }
+      }
+      return { state: "held", expiresAt, ...(differs === undefined ? {} : { differs }) }
     })
   } catch (error) {
     if (!(error instanceof DeliveryError)) throw error

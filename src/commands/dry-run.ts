@@ -1,8 +1,10 @@
 // `--dry-run`: what would be written where, what is there now, and whether a sink would take it. Changes nothing.
 import { checkSinks } from "../check.ts"
 import { withDeadline } from "../clock.ts"
+import type { Config } from "../config.ts"
 import { formatFindings, formatStatuses, statusesAsJson } from "../report.ts"
 import { type Session, styleOf } from "../session.ts"
+import type { TargetStatus } from "../status.ts"
 import { takesStdout } from "../stdout.ts"
 import { loadStatuses } from "./status.ts"
 
@@ -17,10 +19,20 @@ export async function dryRun(session: Session): Promise<number> {
   else {
     report(formatStatuses(statuses, styleOf(world)))
     const found = formatFindings(findings, styleOf(world))
-    report(`\n${found}${found && "\n"}dry run: no token was fetched and nothing was changed\n`)
+    report(
+      `\n${found}${found && "\n"}dry run: ${sumOf(statuses, config)}; no token was fetched and nothing was changed\n`,
+    )
   }
   const isWrong = findings.some(({ level }) => level === "error")
   return isWrong || statuses.some(({ state }) => state === "unreadable") ? 1 : 0
+}
+
+// Without --min-remaining a refresh fetches anew, whatever the targets hold.
+function sumOf(statuses: readonly TargetStatus[], { minRemainingMs }: Config): string {
+  const all = `${statuses.length} target${statuses.length === 1 ? "" : "s"}`
+  if (minRemainingMs === undefined) return `a refresh would write a new login into ${all}, fresh or not`
+  const due = statuses.filter(({ state }) => state !== "fresh")
+  return `a refresh would write a new login into ${due.length} of ${all}`
 }
 
 async function inspect(session: Session, signal: AbortSignal) {

@@ -193,12 +193,12 @@ test("reads what stands for a host, and why it is not what we would write", asyn
   expect(await heldBy({ auths: { [HOST]: { auth } } })).toEqual(held)
   expect(await heldBy({ auths: { [HOST]: { auth }, [`https://${HOST}`]: { auth: "b2xk" } } })).toEqual({
     ...held,
-    differs: `it stands under "https://${HOST}" too`,
+    differs: `it stands under "https://${HOST}" too, which some clients take first`,
   })
   expect(await heldBy({ auths: { [HOST]: {} } })).toEqual({ state: "missing" })
   expect(await heldBy({ auths: { [`https://${HOST}`]: { auth } } })).toEqual({
     ...held,
-    differs: `it stands under "https://${HOST}"`,
+    differs: `it stands under "https://${HOST}" and not under the bare host, by which clients look first`,
   })
   expect(await heldBy({ auths: { [HOST]: { auth, identitytoken: "t" } } })).toEqual({
     ...held,
@@ -215,7 +215,11 @@ test("reads what stands for a host, and why it is not what we would write", asyn
     differs: "user name is not AWS",
   })
   const hidden = { credsStore: "desktop", auths: { [HOST]: { auth } } }
-  expect(await heldBy(hidden)).toEqual({ ...held, differs: "credsStore hides it" })
+  expect(await heldBy(hidden)).toEqual({
+    ...held,
+    differs: "credsStore hides it from docker",
+    hint: expect.stringMatching(/^remove credsStore from .*, or choose another file with path=/),
+  })
   expect(await heldBy(hidden, { shadowed: "allow" })).toEqual(held)
 })
 

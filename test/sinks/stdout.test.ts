@@ -205,7 +205,7 @@ test("a module that writes there has it for itself too, and is refused by run", 
 test("a dry run leaves standard output empty", async () => {
   const { out, error, code } = await ecrelay(["--sink", "stdout", "--dry-run"], environment())
   expect(out).toBe("")
-  expect(error).toContain("dry run: no token was fetched and nothing was changed")
+  expect(error).toContain("no token was fetched and nothing was changed")
   expect(code).toBe(0)
 })
 
