@@ -66,12 +66,12 @@ const WORDS: Readonly<Record<string, Words>> = {
   ENOTDIR: {
     code: "not-a-folder",
     says: "a part of the path is not a folder",
-    hint: "correct path=, or move the file that stands in the way",
+    hint: "correct the path, or move the file that stands in the way",
   },
   EISDIR: {
     code: "not-a-file",
     says: "is not a regular file",
-    hint: "name a file with path=, no folder, pipe or device",
+    hint: "name a file, no folder, pipe or device",
   },
   ELOOP: {
     code: "link-loop",

@@ -82,10 +82,22 @@ export async function whyNotWritable(place: FilePlace): Promise<unknown> {
     fs.accessSync(file, mustBeWritable(place) ? fs.constants.R_OK | fs.constants.W_OK : fs.constants.R_OK)
     const obstacle = whyNotAccessible(now.stat, place)
     if (obstacle || place.inPlace) return obstacle
-    // A mount from the same file system does not show here, only at the rename.
-    return fs.statSync(folder, { bigint: true }).dev === now.stat.dev ? undefined : mountPointError(place)
+    const isOwnMount = fs.statSync(folder, { bigint: true }).dev !== now.stat.dev || isMountPoint(file)
+    return isOwnMount ? mountPointError(place) : undefined
   } catch (error) {
     return inWords(error, place)
+  }
+}
+
+// A mount from the same file system shows in Linux' own list alone (proc(5): the fifth field, with blanks and the like in octal).
+function isMountPoint(file: string): boolean {
+  try {
+    const points = fs.readFileSync("/proc/self/mountinfo", "utf8").split("\n")
+    const unescaped = (text: string) =>
+      text.replaceAll(/\\(\d{3})/g, (_, octal) => String.fromCharCode(Number.parseInt(octal, 8)))
+    return points.some((line) => unescaped(line.split(" ")[4] ?? "") === file)
+  } catch {
+    return false
   }
 }
 

@@ -62,6 +62,20 @@ export function defaultRegion(env: Environment, profileKeys: ProfileKeys | undef
   return env.AWS_REGION || env.AWS_DEFAULT_REGION || profileKeys?.region || undefined
 }
 
+const SERVICES: readonly AwsService[] = ["ecr", "ecr_public", "sts", "ssm", "secrets_manager", "mwaa"]
+
+/** The variables that name an endpoint and count, with their texts. */
+export function endpointVariables(
+  env: Environment,
+): readonly { readonly name: string; readonly text: string }[] {
+  if (isTrue(env.AWS_IGNORE_CONFIGURED_ENDPOINT_URLS)) return []
+  return ["", ...SERVICES.map((service) => `_${service.toUpperCase()}`)].flatMap((suffix) => {
+    const name = `AWS_ENDPOINT_URL${suffix}`
+    const text = env[name]
+    return text ? [{ name, text }] : []
+  })
+}
+
 /** The endpoint that Airflow, environment or profile give for a service, in the order of AWS's SDKs. */
 function configuredEndpoint(
   { env, profileKeys, identity }: AwsSettings,

@@ -8,6 +8,8 @@ import type { PlannedRegistry } from "./plan.ts"
 import { type Principal, principalOf, principalProblem } from "./principal.ts"
 import {
   gathering,
+  isHttpUrl,
+  NO_URL,
   type Reading,
   readDuration,
   readSettings,
@@ -50,6 +52,8 @@ export type Common = { readonly principal: Principal; readonly airflow: AirflowP
 
 /** What a configuration needs from outside itself. */
 export type ConfigDeps = {
+  /** URLs that AWS's own variables give, by their names. */
+  readonly urls?: readonly { readonly name: string; readonly text: string }[]
   /** Asked only where nothing names a registry or region. Rejects with a FetchError. */
   readonly loadDefaultRegion: (common: Common) => Promise<string | undefined>
   /** Makes a sink without I/O of its own. Rejects with a ConfigError. */
@@ -80,6 +84,8 @@ export async function parseConfig(
   const problem = principalProblem(principal)
   if (problem) reading.issues.push({ path: reading.texts(problem.key)?.from ?? "", message: problem.message })
   const endpointUrl = readUrl(reading, "endpoint_url")
+  for (const { name, text } of deps.urls ?? [])
+    if (!isHttpUrl(text)) reading.issues.push({ path: name, message: NO_URL })
   const common = { principal, airflow: readAirflow(reading, file) }
   const partial = {
     ...common,

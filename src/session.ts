@@ -1,6 +1,6 @@
 // A session: the world, the checked configuration and the plan that a command works with.
 import type { AirflowConnection } from "./airflow-identity.ts"
-import { defaultRegion, type Environment, loadProfileKeys } from "./aws.ts"
+import { defaultRegion, type Environment, endpointVariables, loadProfileKeys } from "./aws.ts"
 import { createAwsAccess } from "./aws-access.ts"
 import type { AwsDeps } from "./aws-client.ts"
 import type { Clock } from "./clock.ts"
@@ -91,6 +91,7 @@ export async function loadConfig(given: Given, world: World, saying: Saying = SI
   const file = await loadConfigFile(named, env, world.stop)
   saying.debug(`config file: ${file?.path ?? "none"}`)
   return parseConfig(given, variables, file, {
+    urls: endpointVariables(env),
     loadDefaultRegion: (common) => loadDefaultRegion(common, world, saying),
     createSink: (spec, { principal, airflow }) =>
       createSink(

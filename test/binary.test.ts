@@ -6,6 +6,7 @@ import { chmod, copyFile, mkdir, open, readdir, readFile, stat, writeFile } from
 import { join } from "node:path"
 import { connectionTable } from "./support/airflow-tables.ts"
 import { awsForAll, binary, ecrelay, standInEnvironment, temporaryFolder } from "./support/binary.ts"
+import { LACKS, testUnless, UNSHARE } from "./support/files.ts"
 
 const aws = awsForAll()
 
@@ -189,20 +190,32 @@ describe("the binary", () => {
     expect({ out: again.out, error: again.error }).toEqual({ out, error: "" })
   })
 
-  test("runs with nothing beside it, from a folder that cannot be written", async () => {
-    const { home, env } = await person()
-    const folder = join(await temporaryFolder(), "bin")
-    await mkdir(folder)
-    await copyFile(await binary(), join(folder, "ecrelay"))
-    await chmod(folder, 0o555)
-    const child = Bun.spawn([join(folder, "ecrelay"), "--sink", "docker-config"], {
-      env,
-      cwd: folder,
-      stdout: "pipe",
-    })
-    expect(await child.exited).toBe(0)
-    expect(await loginIn(home)).toStartWith("AWS:")
-  })
+  // A file system, since a folder's mode stops no root; and with a database, whose driver has a native part of its own.
+  testUnless(
+    LACKS.mounts,
+    "runs with nothing beside it, from a file system that cannot be written",
+    async () => {
+      const { home, env } = await person()
+      const folder = await temporaryFolder()
+      await copyFile(await binary(), join(folder, "ecrelay"))
+      const airflow = await airflowHome(home)
+      const script =
+        'mount --bind "$0" "$0"; mount -o remount,bind,ro "$0"; cd "$0"; touch x 2>/dev/null && exit 9; exec ./ecrelay "$@"'
+      const sinks = ["--sink", "docker-config", "--sink", "airflow-db,conn_id=ecr"]
+      const child = Bun.spawn([...UNSHARE, "sh", "-c", script, folder, ...sinks], {
+        env: { PATH: process.env.PATH, ...env, AIRFLOW_HOME: airflow },
+        stdout: "pipe",
+        stderr: "pipe",
+      })
+      const out = await new Response(child.stdout).text()
+      expect({ out, error: await new Response(child.stderr).text(), code: await child.exited }).toEqual({
+        out: expect.stringMatching(/^delivered .*\ndelivered .*\n$/),
+        error: "",
+        code: 0,
+      })
+      expect(await loginIn(home)).toStartWith("AWS:")
+    },
+  )
 
   test("runs no code and reads no settings of the folder it is started in", async () => {
     const { home, env } = await person()
@@ -212,18 +225,26 @@ describe("the binary", () => {
       join(hostile, "evil.ts"),
       `import { writeFileSync } from "node:fs"; writeFileSync(${JSON.stringify(join(home, "pwned"))}, "")`,
     )
-    await writeFile(
-      join(hostile, ".env"),
-      "AWS_REGION=us-east-1\nECRELAY_SINK=docker-config,path=/nowhere/\n",
-    )
+    // Of what they would set, nothing is set otherwise: whatever is read counts.
+    const settings = `AWS_REGION=us-east-1\nDOCKER_CONFIG=${join(home, "pwned")}\nECRELAY_DRY_RUN=1\n`
+    for (const name of [".env", ".env.local", ".env.production"])
+      await writeFile(join(hostile, name), settings)
     await writeFile(join(hostile, "tsconfig.json"), "{ not json")
     await writeFile(join(hostile, "package.json"), "{ not json")
-    const { out, code } = await ecrelay(["--sink", "docker-config"], {
-      env: { ...env, AWS_REGION: "", AWS_DEFAULT_REGION: "eu-west-1" },
+    const { AWS_REGION = "", ...variables } = env as Record<string, string>
+    const { out, code } = await ecrelay(["refresh", "--sink", "docker-config"], {
+      env: { ...variables, AWS_DEFAULT_REGION: AWS_REGION },
       cwd: hostile,
     })
     expect({ out, code }).toMatchObject({ out: expect.stringContaining(HOST), code: 0 })
     expect(await readdir(home)).toEqual([".docker"])
+  })
+
+  test("is stamped with its version and the commit that it was built from", async () => {
+    const { version } = JSON.parse(await readFile(join(import.meta.dir, "../package.json"), "utf8"))
+    const git = Bun.spawnSync(["git", "rev-parse", "--short=7", "HEAD"], { cwd: import.meta.dir })
+    const commit = git.success ? ` (${git.stdout.toString().trim()})` : ""
+    expect((await ecrelay(["--version"])).out).toBe(`ecrelay ${version}${commit}\n`)
   })
 })
 
@@ -358,8 +379,8 @@ const REFUSALS: readonly {
   {
     name: "an endpoint that is no URL",
     argv: ["--sink", "docker-config"],
-    says: /AWS is not behind this endpoint URL.*\n.*hint: check --endpoint-url/,
-    code: 1,
+    says: /^ecrelay: AWS_ENDPOINT_URL: must be a URL that starts with https:\/\/ or http:\/\/, without user name and password\n$/,
+    code: 2,
     env: { AWS_ENDPOINT_URL: "nonsense" },
   },
   {

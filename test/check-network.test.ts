@@ -42,12 +42,15 @@ const endpoints: readonly Fault[] = [
     fault: () => ({ env: { AWS_ENDPOINT_URL: `http://${"x".repeat(64)}.test` } }),
   },
   {
-    name: "an endpoint that is no URL",
+    name: "an endpoint in the profile that is no URL",
     level: "error",
     code: "endpoint",
     says: "AWS is not behind this endpoint URL",
     fix: "AWS_ENDPOINT_URL_ECR and the profile's endpoint_url: https:// or http://, host, port",
-    fault: () => ({ env: { AWS_ENDPOINT_URL: "aws.test" } }),
+    fault: async ({ write }) => {
+      const AWS_CONFIG_FILE = await write("aws-config", "[default]\nendpoint_url = aws.test\n")
+      return { env: { AWS_ENDPOINT_URL: undefined, AWS_CONFIG_FILE } }
+    },
   },
   {
     name: "https:// where plain HTTP is spoken",

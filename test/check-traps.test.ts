@@ -135,6 +135,24 @@ const files: readonly Fault[] = [
     mend: (site) => ({ within: after(site, ...MOUNTED), argv: ["--sink", "docker-config,in_place=true"] }),
   },
   {
+    name: "a file of the same file system that is mounted by itself",
+    level: "error",
+    code: "mount-point",
+    says: "is a mount of its own",
+    fix: "mount its folder instead",
+    lack: LACKS.mounts,
+    fault: async (site) => {
+      await site.write("a folder/config.json", "{}")
+      await site.write("a folder/outside", "{}")
+      const mount = 'mount --bind "$0/a folder/outside" "$0/a folder/config.json"'
+      return {
+        within: after(site, mount),
+        argv: ["--sink", `docker-config,path=${site.home}/a folder/config.json`],
+      }
+    },
+    mend: ({ home }) => ({ argv: ["--sink", `docker-config,path=${home}/a folder/config.json`] }),
+  },
+  {
     name: "a file where the folder should be",
     level: "error",
     code: "not-a-folder",
@@ -154,7 +172,7 @@ const files: readonly Fault[] = [
     level: "error",
     code: "not-a-file",
     says: "is not a regular file",
-    fix: "name a file with path=",
+    fix: "name a file, no folder",
     fault: async ({ home }) => {
       await mkdir(join(home, CONFIG), { recursive: true })
       return {}

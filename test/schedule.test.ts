@@ -50,6 +50,14 @@ test("never within the margin, never later than wished, jittered by a tenth at m
   )
 })
 
+test("of many instances that begin together, no two fetch again at the same moment, with an interval or without", () => {
+  for (const intervalMs of [undefined, 2 * HOUR]) {
+    const delays = Array.from({ length: 20 }, (_, i) => refreshDelay(LIFE, intervalMs, i / 20).delayMs)
+    expect(new Set(delays).size).toBe(20)
+    expect(Math.max(...delays) - Math.min(...delays)).toBeGreaterThan(0.09 * Math.max(...delays))
+  }
+})
+
 test("a clock that is behind does not stretch a token's life beyond twelve hours", () => {
   expect(refreshDelay(40 * HOUR, undefined, 0).delayMs).toBe(6 * HOUR)
   expect(refreshDelay(1000 * HOUR, 11.5 * HOUR, 0).delayMs).toBe(11 * HOUR)
