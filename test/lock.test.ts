@@ -124,6 +124,22 @@ test("is not taken from a holder who lives, however long it takes", async () => 
   await holder?.release()
 }, 30_000)
 
+test("is not held by whose ticket was taken away before it looked round", async () => {
+  const file = newFile()
+  const real = hastyClock()
+  let taken = 0
+  // The first beat of a heart is where others may come in between a ticket and the look round.
+  const sleep: Clock["sleep"] = (durationMs, signal) => {
+    if (durationMs >= 1000 && taken++ === 0)
+      for (const name of ticketsBeside(file)) fs.rmSync(join(dirname(file), name))
+    return real.sleep(durationMs, signal)
+  }
+  const lock = await takeLock(file, { ...real, sleep }, calm())
+  expect(ticketsBeside(file).map((name) => join(dirname(file), name))).toEqual([lock?.path as string])
+  expect(taken).toBe(2)
+  await lock?.release()
+})
+
 test("says that it waited too long, and that it will be tried again", async () => {
   const file = newFile("old")
   const holder = await takeLock(file, systemClock, calm())

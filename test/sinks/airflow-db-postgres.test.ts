@@ -77,6 +77,17 @@ describeWithService("postgres", "postgres", ({ url: admin, socket }) => {
         expect(await airflow.rows()).toEqual([])
       })
 
+      test(`says how a url that is given names the schema of Airflow's, ${place}`, async () => {
+        await using airflow = await openSchema(place)
+        await airflow.run("ALTER TABLE connection RENAME TO elsewhere")
+        const error = await errorOf(deliver(airflow.sink(), fresh()))
+        expect(error).toMatchObject({ code: "table-missing", retryable: false })
+        const [, options = ""] = /ends with (\?options=\S+)SCHEMA$/.exec(error.hint ?? "") ?? []
+        const sink = airflow.sink({ url: `${airflow.url}${options}${encodeURIComponent('"Air\\ flow"')}` })
+        expect(await outcomesOf(deliver(sink, fresh()))).toEqual(["delivered"])
+        expect(await inSchema(airflow)).toEqual([REGISTRY.host])
+      })
+
       test(`writes into Airflow's sql_alchemy_schema, ${place}`, async () => {
         await using airflow = await openSchema(place)
         const env = {
