@@ -22,40 +22,24 @@ export function traceAws(aws: Aws, deps: TraceDeps): Aws {
 
 /** The same sink, which tells of its calls. */
 export function traceSink(sink: Sink, deps: TraceDeps): Sink {
-  const { type, read, check } = sink
+  const { type, deliver, read, check } = sink
+  const told = <Item, Result>(what: string, call: Call<Item, Result>, wordOf: (result: Result) => string) =>
+    ((items, signal) =>
+      traced(
+        `${type}: ${what} ${counted(items)}`,
+        () => call(items, signal),
+        (results) => tally(results.map(wordOf)),
+        deps,
+      )) satisfies Call<Item, Result>
   return {
     ...sink,
-    deliver: (deliveries, signal) =>
-      traced(
-        `${type}: deliver ${counted(deliveries)}`,
-        () => sink.deliver(deliveries, signal),
-        (results) => tally(results.map(({ outcome }) => outcome)),
-        deps,
-      ),
-    ...(read
-      ? {
-          read: (targets, signal) =>
-            traced(
-              `${type}: read ${counted(targets)}`,
-              () => read(targets, signal),
-              (held) => tally(held.map(({ state }) => state)),
-              deps,
-            ),
-        }
-      : {}),
-    ...(check
-      ? {
-          check: (targets, signal) =>
-            traced(
-              `${type}: check ${counted(targets)}`,
-              () => check(targets, signal),
-              (findings) => tally(findings.map(({ level }) => level)),
-              deps,
-            ),
-        }
-      : {}),
+    deliver: told("deliver", deliver, ({ outcome }) => outcome),
+    ...(read ? { read: told("read", read, ({ state }) => state) } : {}),
+    ...(check ? { check: told("check", check, ({ level }) => level) } : {}),
   }
 }
+
+type Call<Item, Result> = (items: readonly Item[], signal: AbortSignal) => Promise<readonly Result[]>
 
 async function traced<T>(
   what: string,
