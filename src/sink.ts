@@ -43,7 +43,7 @@ export type DeliveryResult =
 
 /** What a target holds now. */
 export type Held =
-  | { readonly state: "missing" }
+  | { readonly state: "missing"; readonly hint?: string | undefined }
   | {
       readonly state: "held"
       /** Undefined where the login does not tell. */
@@ -53,7 +53,7 @@ export type Held =
        * due at once: `deliver` mends it, with the login that is there if that outlives ours and can be kept, else with ours.
        */
       readonly differs?: string
-      /** What to do about what differs, where `deliver` refuses to mend it. */
+      /** Here and where nothing is there: what to do about it, where `deliver` refuses to mend it. */
       readonly hint?: string | undefined
     }
   | { readonly state: "unreadable"; readonly error: DeliveryError }

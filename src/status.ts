@@ -111,7 +111,7 @@ function judge(
   { clock, minRemainingMs }: StatusDeps,
 ): Pick<TargetStatus, "state" | "expiresAt" | "remainingMs" | "message" | "hint"> {
   if (!held) return { state: "unknown", message: `${sink.type} cannot be read` }
-  if (held.state === "missing") return { state: "missing", hint: "`ecrelay refresh` writes it" }
+  if (held.state === "missing") return { state: "missing", hint: held.hint ?? "`ecrelay refresh` writes it" }
   if (held.state === "unreadable")
     return { state: "unreadable", message: held.error.message, hint: held.error.hint }
   const { differs } = held

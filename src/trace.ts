@@ -14,9 +14,9 @@ export type TraceDeps = { readonly debug: (text: string) => void; readonly clock
 export function traceAws(aws: Aws, deps: TraceDeps): Aws {
   return {
     fetchToken: (source, signal) =>
-      traced(`${asked(source)} for a token`, () => aws.fetchToken(source, signal), cameOf, deps),
+      traced(`${asked(source)}: fetch a token`, () => aws.fetchToken(source, signal), cameOf, deps),
     fetchAccount: (source, signal) =>
-      traced(`${asked(source)} who asks`, () => aws.fetchAccount(source, signal), ofAccount, deps),
+      traced(`${asked(source)}: fetch the account`, () => aws.fetchAccount(source, signal), ofAccount, deps),
   }
 }
 
@@ -61,7 +61,7 @@ async function traced<T>(
 }
 
 const asked = (source: Source) =>
-  `AWS, ${formatSource(source)}: ask as ${formatPrincipal(source.principal)}${source.endpointUrl ? ` at ${source.endpointUrl}` : ""}`
+  `AWS${source.endpointUrl ? ` at ${source.endpointUrl}` : ""}, ${formatSource(source)}, ${formatPrincipal(source.principal)}`
 
 const ofAccount = (account: string | undefined) => (account ? `account ${account}` : "no account named")
 

@@ -127,10 +127,10 @@ test("--log-level debug tells every step, whose keys signed, and no secret", asy
   const steps = lines.map((line) => line.replace(/^.* debug +/, "").replace(/after \d+ ms/, "after N ms"))
   expect(steps).toEqual([
     `config file: ${world.home}/.config/ecrelay/config.toml`,
-    "AWS, eu-west-1: ask as default credentials for a token …",
+    "AWS, eu-west-1, default credentials: fetch a token …",
     `default credentials: access key ending in DEMO, endpoint ${aws.url}`,
     expect.stringMatching(
-      /^AWS, eu-west-1: ask as default credentials for a token: account 012345678901, good until/,
+      /^AWS, eu-west-1, default credentials: fetch a token: account 012345678901, good until/,
     ),
     "docker-config: deliver 1 target …",
     "docker-config: deliver 1 target: 1 delivered, after N ms",

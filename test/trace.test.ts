@@ -27,8 +27,8 @@ test("a call to AWS is told with who asks, what came, and how long it took", asy
   await clock.advance(2000)
   await fetching
   expect(lines).toEqual([
-    "AWS, eu-west-1: ask as profile ci for a token …",
-    `AWS, eu-west-1: ask as profile ci for a token: account ${ACCOUNT}, good until 2026-11-24 00:00 UTC, after 1234 ms`,
+    "AWS, eu-west-1, profile ci: fetch a token …",
+    `AWS, eu-west-1, profile ci: fetch a token: account ${ACCOUNT}, good until 2026-11-24 00:00 UTC, after 1234 ms`,
   ])
 })
 
@@ -44,7 +44,7 @@ test("a call that fails is told by its code, and fails as before", async () => {
       .catch((one) => one),
   ).toBe(error)
   expect(lines.at(-1)).toBe(
-    "AWS, eu-west-1: ask as profile ci at https://vpce.example for a token: failed (throttled), after 0 ms",
+    "AWS at https://vpce.example, eu-west-1, profile ci: fetch a token: failed (throttled), after 0 ms",
   )
 })
 

@@ -61,6 +61,7 @@ declare module "ecrelay" {
   type Held =
     | {
         readonly state: "missing"
+        readonly hint?: string | undefined
       }
     | {
         readonly state: "held"
@@ -71,7 +72,7 @@ declare module "ecrelay" {
          * due at once: `deliver` mends it, with the login that is there if that outlives ours and can be kept, else with ours.
          */
         readonly differs?: string
-        /** What to do about what differs, where `deliver` refuses to mend it. */
+        /** Here and where nothing is there: what to do about it, where `deliver` refuses to mend it. */
         readonly hint?: string | undefined
       }
     | {

@@ -69,13 +69,12 @@ export async function read(
     const config = understood(await loadFile(ways.place), ways.place)
     return targets.map((target) => {
       const held = storedLogin(config, target.slot)
-      if (!held) return { state: "missing" }
-      const { expiresAt, differs } = held
       const hiding = ways.allowShadowed ? undefined : hidingHelper(config, target.slot)
-      if (hiding) {
-        const { hint } = shadowedError(hiding, target, ways.place)
-        return { state: "held", expiresAt, differs: `${hiding} hides it from docker`, hint }
-      }
+      const refusal = hiding && shadowedError(hiding, target, ways.place)
+      if (!held) return { state: "missing", ...(refusal ? { hint: refusal.hint } : {}) }
+      const { expiresAt, differs } = held
+      if (refusal)
+        return { state: "held", expiresAt, differs: `${hiding} hides it from docker`, hint: refusal.hint }
       return { state: "held", expiresAt, ...(differs === undefined ? {} : { differs }) }
     })
   } catch (error) {

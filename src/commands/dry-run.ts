@@ -29,10 +29,11 @@ export async function dryRun(session: Session): Promise<number> {
 
 // Without --min-remaining a refresh fetches anew, whatever the targets hold.
 function sumOf(statuses: readonly TargetStatus[], { minRemainingMs }: Config): string {
-  const all = `${statuses.length} target${statuses.length === 1 ? "" : "s"}`
-  if (minRemainingMs === undefined) return `a refresh would write a new login into ${all}, fresh or not`
+  const { length } = statuses
+  if (minRemainingMs === undefined)
+    return `a refresh would write a new login into ${length} target${length === 1 ? "" : "s"}, fresh or not`
   const due = statuses.filter(({ state }) => state !== "fresh")
-  return `a refresh would write a new login into ${due.length} of ${all}`
+  return `a refresh would write a new login into ${due.length} of ${length} targets`
 }
 
 async function inspect(session: Session, signal: AbortSignal) {

@@ -220,6 +220,10 @@ test("reads what stands for a host, and why it is not what we would write", asyn
     differs: "credsStore hides it from docker",
     hint: expect.stringMatching(/^remove credsStore from .*, or choose another file with path=/),
   })
+  expect(await heldBy({ auths: {}, credsStore: "pass" })).toEqual({
+    state: "missing",
+    hint: expect.stringMatching(/^remove credsStore from /),
+  })
   expect(await heldBy(hidden, { shadowed: "allow" })).toEqual(held)
 })
 
