@@ -1,4 +1,5 @@
 // The config file: where it is looked for, and its TOML as plain tables. What they mean is said in `config.ts`.
+import { statSync } from "node:fs"
 import { readFile } from "node:fs/promises"
 import type { Environment } from "./aws.ts"
 import { ConfigError } from "./errors.ts"
@@ -18,6 +19,7 @@ export async function loadConfigFile(
   const folder = env.XDG_CONFIG_HOME || (env.HOME ? `${env.HOME}/.config` : undefined)
   const usual = [...(folder ? [`${folder}/ecrelay/config.toml`] : []), "/etc/ecrelay/config.toml"]
   for (const path of named ? [named] : usual) {
+    if (!named && isMissing(path)) continue
     const text = await unlessStopped(readFile(path, "utf8"), stop).catch((error) => {
       if (stop?.aborted) throw error
       if (!named && (error.code === "ENOENT" || error.code === "ENOTDIR")) return undefined
@@ -28,6 +30,15 @@ export async function loadConfigFile(
     if (text !== undefined) return { path, tables: await parseToml(path, text) }
   }
   return undefined
+}
+
+// Mostly there is none, and to ask for that another thread would be a fiftieth of a run. What else is wrong, the reading tells.
+function isMissing(path: string): boolean {
+  try {
+    return statSync(path, { throwIfNoEntry: false }) === undefined
+  } catch {
+    return false
+  }
 }
 
 function unlessStopped<T>(reading: Promise<T>, stop: AbortSignal | undefined): Promise<T> {
