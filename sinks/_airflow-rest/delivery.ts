@@ -3,7 +3,7 @@
 import type { Credential } from "../../src/credential.ts"
 import type { Registry } from "../../src/registry.ts"
 import { AirflowError } from "../_airflow/error.ts"
-import { claimRows } from "../_airflow/rows.ts"
+import { claimRows, takenFor } from "../_airflow/rows.ts"
 import { inParallel } from "../_parallel.ts"
 import { type Due, writeInBulk } from "./bulk.ts"
 import type { Client } from "./client.ts"
@@ -54,8 +54,9 @@ export function refusalOf(
   { adopt }: Policy,
 ): Refusal | undefined {
   if (found instanceof RestError) return found
-  // Where the database ignores case, the server shows another connection for the id: that one is never ours.
-  return claimRows([{ connId, registry }], found ? [found] : [], { adopt, ignoresCase: true })[0]?.refusal
+  // What the database takes for the id, by another case or more, the server shows for it: that one is never ours.
+  if (found && found.connId !== connId) return takenFor(connId, found.connId)
+  return claimRows([{ connId, registry }], found ? [found] : [], { adopt, unmakeable: new Map() })[0]?.refusal
 }
 
 function isThere({ connId }: Wanted, found: Seen | undefined): boolean {

@@ -5,11 +5,12 @@ import type { FernetSetting } from "./config.ts"
 import { chooseEncryption, type Encryption } from "./encryption.ts"
 import { AirflowError } from "./error.ts"
 import { decrypt } from "./fernet.ts"
+import { findEquated } from "./ids.ts"
 import { findRows, loadPasswords } from "./lookup.ts"
 import { type Plan, planConnection, sealedLength, type Wanted, type Written, writesPassword } from "./plan.ts"
 import { type Claim, claimRows, mayBeKept, type Stored } from "./rows.ts"
 import { fitsStatement, type Session } from "./session.ts"
-import { ignoresCase, insertRefusal, wideningStatement, widthRefusal } from "./table.ts"
+import { insertRefusal, wideningStatement, widthRefusal } from "./table.ts"
 import { sizeOfPlan, writePlans } from "./write.ts"
 
 /** How a delivery is to be done. */
@@ -63,8 +64,11 @@ export async function claimConnections(
   slots: readonly { readonly connId: string; readonly registry: Registry }[],
   { adopt }: Pick<DeliveryPolicy, "adopt">,
 ): Promise<readonly Claim[]> {
-  const found = await findRows(session, [...new Set(slots.map(({ connId }) => connId))])
-  return claimRows(slots, found, { adopt, ignoresCase: ignoresCase(session) })
+  const connIds = [...new Set(slots.map(({ connId }) => connId))]
+  const found = await findRows(session, connIds)
+  const there = new Set(found.map(({ connId }) => connId))
+  const missing = connIds.filter((connId) => !there.has(connId))
+  return claimRows(slots, found, { adopt, unmakeable: await findEquated(session, missing) })
 }
 
 // Only what could be kept needs to be known in full.

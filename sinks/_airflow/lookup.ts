@@ -13,7 +13,7 @@ const HEAD_ROWS = 5000
 
 type Readable = Pick<Session, "table" | "query" | "maxStatementBytes">
 
-/** The rows of these connection ids; where the database ignores case, of their likes too. */
+/** The rows of these connection ids; on MySQL, of those that it takes for them too. */
 export async function findRows(session: Readable, connIds: readonly string[]): Promise<readonly Row[]> {
   const select = `SELECT ${FIELDS} FROM ${session.table} WHERE conn_id IN`
   const rows = await selectIn(session, select, connIds, { maxRows: HEAD_ROWS })

@@ -126,17 +126,18 @@ async function sessionOf(query: Query, { schema }: Place, close: () => Promise<v
 
 async function readColumns(query: Query, schema: string | undefined): Promise<readonly Column[]> {
   const rows = await query(
-    `SELECT column_name AS name, character_maximum_length AS width, collation_name AS collation_name,
+    `SELECT column_name AS name, character_maximum_length AS width, character_set_name AS charset,
+       collation_name AS collation,
        is_nullable = 'NO' AND column_default IS NULL AND extra NOT LIKE '%auto_increment%' AS required
      FROM information_schema.columns
      WHERE table_schema = coalesce(?, database()) AND table_name = 'connection'`,
     [schema ?? null],
   )
-  return rows.map(({ name, width, collation_name, required }) => ({
+  return rows.map(({ name, width, charset, collation, required }) => ({
     name: String(name),
     required: required === 1,
     maxCharacters: typeof width === "number" ? width : undefined,
-    ignoresCase: String(collation_name).endsWith("_ci"),
+    collation: collation === null ? undefined : { charset: String(charset), name: String(collation) },
   }))
 }
 

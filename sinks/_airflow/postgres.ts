@@ -205,7 +205,6 @@ async function findTable(
       name: String(row.name),
       required: row.required === true,
       maxCharacters: typeof row.width === "number" ? row.width : undefined,
-      ignoresCase: false,
     }))
     return { schema: String(rows[0]?.schema), columns }
   }

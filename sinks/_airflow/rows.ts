@@ -4,6 +4,7 @@ import { type Credential, expiryOf, outlives, TOKEN_LIFETIME_MS } from "../../sr
 import { bareHost, isEcrHost, parseRegistry, type Registry } from "../../src/registry.ts"
 import { AirflowError } from "./error.ts"
 import { encryptedAt } from "./fernet.ts"
+import { connIdProblem } from "./table.ts"
 
 /** A row as it was found, with the beginning of its password: enough to tell a Fernet token's age and to recognise it. */
 export type Row = {
@@ -20,20 +21,19 @@ export type Row = {
 /** The rows of one connection id (1.10 allows several, or none), or why they must not be written. */
 export type Claim = { readonly rows: readonly Row[]; readonly refusal: AirflowError | undefined }
 
-/** What may be claimed, in the order of `wanted`: rows are matched by exact id, whatever the database's collation says. */
+/**
+ * What may be claimed, in the order of `wanted`: rows are matched by exact id, whatever the database's collation says.
+ * `unmakeable`: why an id that has no row must stay without.
+ */
 export function claimRows(
   wanted: readonly { readonly connId: string; readonly registry: Registry }[],
   found: readonly Row[],
-  { adopt, ignoresCase }: { readonly adopt: boolean; readonly ignoresCase: boolean },
+  { adopt, unmakeable }: { readonly adopt: boolean; readonly unmakeable: ReadonlyMap<string, AirflowError> },
 ): readonly Claim[] {
   const byId = Map.groupBy(found, ({ connId }) => connId)
-  // Where case does not count, an id that differs only in that cannot be inserted: who has it now, or will.
-  const taken = new Map(ignoresCase ? found.map(({ connId }) => [fold(connId), connId]) : [])
   return wanted.map(({ connId, registry }) => {
     const rows = byId.get(connId) ?? []
-    const owner = taken.get(fold(connId)) ?? connId
-    if (ignoresCase) taken.set(fold(connId), owner)
-    if (rows.length === 0 && owner !== connId) return { rows, refusal: sameForDatabase(connId, owner) }
+    if (rows.length === 0) return { rows, refusal: unmakeable.get(connId) }
     const foreign = adopt ? undefined : rows.find((row) => !isOurs(row, registry))
     return { rows, refusal: foreign && notOurs(foreign) }
   })
@@ -56,15 +56,22 @@ function notOurs({ connId, connType, host }: Row): AirflowError {
   })
 }
 
-function sameForDatabase(connId: string, owner: string): AirflowError {
-  return new AirflowError(`the database takes connection ${connId} for ${owner}`, {
+/** Why a connection cannot be made: to the database its id is that of another one. */
+export function takenFor(connId: string, owner: string): AirflowError {
+  const usable = connIdProblem(owner) === undefined
+  const wayOut = usable
+    ? `use conn_id=${owner} instead, or rename that connection in Airflow`
+    : "delete or rename that connection in Airflow, or choose another conn_id"
+  return new AirflowError(`the database takes connection ${connId} for ${usable ? owner : quoted(owner)}`, {
     code: "conn-id-taken",
-    hint: `upper and lower case do not count there: use conn_id=${owner}, or rename that connection in Airflow`,
+    hint: `its collation does not tell the two apart: ${wayOut}`,
   })
 }
 
-function fold(connId: string): string {
-  return connId.normalize("NFKD").replace(/\p{M}/gu, "").toLowerCase()
+// What cannot be seen, such as a soft hyphen or a blank of another kind, by its number.
+function quoted(text: string): string {
+  const seen = text.replace(/[^\p{L}\p{N}\p{P}\p{S} ]/gu, (one) => `\\u{${one.codePointAt(0)?.toString(16)}}`)
+  return `"${seen}"`
 }
 
 /** What a stored password turned out to be: the text, or that no key opens it. */

@@ -18,9 +18,12 @@ export type Column = {
   readonly required: boolean
   /** As in `VARCHAR(500)`; undefined where the database sets no limit. */
   readonly maxCharacters: number | undefined
-  /** Compares `Ecr` and `ecr` as equal. */
-  readonly ignoresCase: boolean
+  /** By which MySQL compares its texts; undefined where they are compared exactly. */
+  readonly collation?: Collation | undefined
 }
+
+/** How texts are compared, such as `utf8mb3_bin`, and the character set that they are kept in. */
+export type Collation = { readonly charset: string; readonly name: string }
 
 /** A connection to create. */
 export type NewRow = {

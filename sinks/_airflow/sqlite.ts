@@ -59,7 +59,6 @@ function readColumns(db: SqliteDatabase): readonly Column[] {
     required: row.notnull === 1 && row.dflt_value === null && row.pk === 0,
     // VARCHAR(500) is a word to SQLite, not a limit.
     maxCharacters: undefined,
-    ignoresCase: false,
   }))
 }
 

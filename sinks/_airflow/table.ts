@@ -67,11 +67,6 @@ export function wideningStatement({ dialect, table }: Pick<Session, "dialect" | 
     : `ALTER TABLE ${table} ALTER COLUMN password TYPE TEXT;`
 }
 
-/** Whether this database takes `Ecr_Docker` and `ecr_docker` for the same id. */
-export function ignoresCase({ columns }: Pick<Session, "columns">): boolean {
-  return columns.find(({ name }) => name === "conn_id")?.ignoresCase ?? false
-}
-
 // Airflow's own rule for ids; its \w is Python's, letters and digits of every script.
 const CONN_ID = /^[\p{L}\p{N}_#!()\-.:/\\]+$/u
 const MAX_CONN_ID = 250

@@ -2,7 +2,7 @@
 import { describe, expect, test } from "bun:test"
 import { parseServerOptions } from "../../sinks/_airflow/postgres-options.ts"
 import { separatorFor } from "../../sinks/_airflow/postgres-write.ts"
-import { claimRows, judgeRow, mayBeKept, type Row } from "../../sinks/_airflow/rows.ts"
+import { claimRows, judgeRow, mayBeKept, type Row, takenFor } from "../../sinks/_airflow/rows.ts"
 import { chunksOf } from "../../sinks/_airflow/session.ts"
 import { connIdProblem } from "../../sinks/_airflow/table.ts"
 import { parseRegistry } from "../../src/registry.ts"
@@ -24,7 +24,8 @@ const row = (given: Partial<Row> = {}): Row => ({
 
 describe("a row", () => {
   const claim = (given: Partial<Row>, registry = REGISTRY) =>
-    claimRows([{ connId: "ecr", registry }], [row(given)], { adopt: false, ignoresCase: false })[0]?.refusal
+    claimRows([{ connId: "ecr", registry }], [row(given)], { adopt: false, unmakeable: new Map() })[0]
+      ?.refusal
 
   test.each([
     { host: "" },
@@ -60,20 +61,16 @@ describe("a row", () => {
   })
 })
 
-describe("where the database ignores case", () => {
+describe("where the database takes ids for one", () => {
   const claims = (connIds: readonly string[], found: readonly string[]) =>
     claimRows(
       connIds.map((connId) => ({ connId, registry: REGISTRY })),
       found.map((connId) => row({ connId })),
-      { adopt: true, ignoresCase: true },
+      { adopt: true, unmakeable: new Map([["ecr", takenFor("ecr", "ECR")]]) },
     ).map(({ refusal, rows }) => refusal?.code ?? rows.length)
 
   test("an id that another one has taken is refused", () => {
     expect(claims(["ecr", "other"], ["ECR"])).toEqual(["conn-id-taken", 0])
-  })
-
-  test("of two new ones that differ in case only the first is made", () => {
-    expect(claims(["ecr", "Ecr", "écr"], [])).toEqual([0, "conn-id-taken", "conn-id-taken"])
   })
 
   test("two rows that are both there, as before 2.0, are written both", () => {

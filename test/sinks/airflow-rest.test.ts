@@ -210,6 +210,19 @@ describe.each(APIS)("on %s", (api) => {
     expect(server.writes()).toBe(0)
   })
 
+  test("leaves alone what the database takes for this id by more than case", async () => {
+    const server = start({ api })
+    server.intercept(({ method, path }) =>
+      method === "GET" && path.endsWith(encodeURIComponent("straße"))
+        ? Response.json({ connection_id: "strasse", conn_type: "docker", host: HOST })
+        : undefined,
+    )
+    const { code, hint } = await failureOf(sinkFor(server, { conn_id: "straße" }))
+    expect(code).toBe("conn-id-taken")
+    expect(hint).toContain("use conn_id=strasse instead")
+    expect(server.writes()).toBe(0)
+  })
+
   test("finds out only in writing that the database takes two of its own ids for one", async () => {
     const server = start({ api, ignoresCase: true })
     const sink = sinkFor(server, { conn_id: ["a", "b", "ecr", "ECR"] })

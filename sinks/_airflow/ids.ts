@@ -1,0 +1,49 @@
+// Connection ids as MySQL and MariaDB take them: which of them their column's collation equates with others (by case,
+// accents, blanks at the end, ß and ss). The server is asked, and in its column's own collation: no rule of ours is its.
+import type { AirflowError } from "./error.ts"
+import { takenFor } from "./rows.ts"
+import { type Collation, chunksOf, type Session } from "./session.ts"
+
+type Readable = Pick<Session, "table" | "columns" | "query" | "maxStatementBytes">
+
+/**
+ * Why some of these ids, none of which has a row, cannot be made, by id: the database takes them for that of a row, or
+ * for one that stands before them here.
+ */
+export async function findEquated(
+  session: Readable,
+  connIds: readonly string[],
+): Promise<ReadonlyMap<string, AirflowError>> {
+  const collation = collationOf(session)
+  const equated = new Map<string, AirflowError>()
+  if (!collation) return equated
+  const first = new Map<unknown, string>()
+  for (const chunk of chunksOf(connIds, session, sizeOf))
+    for (const { n, weight, owner } of await likesOf(session, collation, chunk)) {
+      const connId = chunk[Number(n)] as string
+      if (!first.has(weight)) first.set(weight, connId)
+      const taker = owner === null ? first.get(weight) : String(owner)
+      // One that was made a moment ago takes itself for itself.
+      if (taker !== undefined && taker !== connId) equated.set(connId, takenFor(connId, taker))
+    }
+  return equated
+}
+
+// Among themselves they are compared by their sort keys, since no statement holds all of them. With the table the server
+// compares them: a blank at the end, which no id of ours has, changes the key and in most collations not the comparison.
+function likesOf({ table, query }: Readable, { charset, name }: Collation, connIds: readonly string[]) {
+  const id = `CONVERT(w.given USING ${charset}) COLLATE ${name}`
+  const given = connIds.map((_, i) => (i === 0 ? "SELECT 0 AS n, ? AS given" : `SELECT ${i}, ?`))
+  return query(
+    `SELECT w.n, hex(weight_string(${id})) AS weight, c.conn_id AS owner
+     FROM (${given.join(" UNION ALL ")}) AS w LEFT JOIN ${table} AS c ON c.conn_id = ${id} ORDER BY w.n`,
+    connIds,
+  )
+}
+
+function collationOf({ columns }: Readable): Collation | undefined {
+  return columns.find(({ name }) => name === "conn_id")?.collation
+}
+
+// A backslash is written as two.
+const sizeOf = (connId: string) => 2 * Buffer.byteLength(connId)
