@@ -173,7 +173,7 @@ describe("the worker's docker config", () =>
 onEachServer((place) => {
   describe("the URL", () => proveTraps(() => company, place, tls(place === "postgres")))
   if (place === "postgres") return
-  describe("upper and lower case", () =>
+  describe("the connection id", () =>
     proveTraps(() => company, place, [
       {
         name: "an id that differs in nothing but case",
@@ -183,6 +183,17 @@ onEachServer((place) => {
         fix: "use conn_id=ECR",
         make: ({ insert }) => insert({ ...OURS, conn_id: "ECR", plain: "x" }),
         mend: async () => ({ argv: ["--sink", "airflow-db,conn_id=ECR"] }),
+      },
+      {
+        name: "an id that the column's character set cannot hold",
+        level: "error",
+        code: "conn-id-charset",
+        says: "the database cannot hold connection größe_日本: its column is in latin1",
+        fix: "choose a conn_id that latin1 can hold, such as one of plain letters and digits",
+        make: ({ run }) =>
+          run("ALTER TABLE connection MODIFY conn_id VARCHAR(250) CHARACTER SET latin1 NOT NULL"),
+        run: { argv: ["--sink", "airflow-db,conn_id=größe_日本"] },
+        mend: async () => ({ argv: ["--sink", "airflow-db,conn_id=größe"] }),
       },
     ]))
 })

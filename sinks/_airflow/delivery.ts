@@ -5,7 +5,7 @@ import type { FernetSetting } from "./config.ts"
 import { chooseEncryption, type Encryption } from "./encryption.ts"
 import { AirflowError } from "./error.ts"
 import { decrypt } from "./fernet.ts"
-import { findEquated } from "./ids.ts"
+import { findEquated, findUnholdable } from "./ids.ts"
 import { findRows, loadPasswords } from "./lookup.ts"
 import { type Plan, planConnection, sealedLength, type Wanted, type Written, writesPassword } from "./plan.ts"
 import { type Claim, claimRows, mayBeKept, type Stored } from "./rows.ts"
@@ -65,10 +65,13 @@ export async function claimConnections(
   { adopt }: Pick<DeliveryPolicy, "adopt">,
 ): Promise<readonly Claim[]> {
   const connIds = [...new Set(slots.map(({ connId }) => connId))]
-  const found = await findRows(session, connIds)
+  const unholdable = await findUnholdable(session, connIds)
+  const holdable = connIds.filter((connId) => !unholdable.has(connId))
+  const found = await findRows(session, holdable)
   const there = new Set(found.map(({ connId }) => connId))
-  const missing = connIds.filter((connId) => !there.has(connId))
-  return claimRows(slots, found, { adopt, unmakeable: await findEquated(session, missing) })
+  const missing = holdable.filter((connId) => !there.has(connId))
+  const equated = await findEquated(session, missing)
+  return claimRows(slots, found, { adopt, unmakeable: new Map([...unholdable, ...equated]) })
 }
 
 // Only what could be kept needs to be known in full.

@@ -1,10 +1,38 @@
-// Connection ids as MySQL and MariaDB take them: which of them their column's collation equates with others (by case,
-// accents, blanks at the end, ß and ss). The server is asked, and in its column's own collation: no rule of ours is its.
-import type { AirflowError } from "./error.ts"
+// Connection ids as MySQL and MariaDB take them: which of them their column cannot hold, and which its collation equates
+// with others (by case, accents, blanks at the end, ß and ss). The server itself is asked: no rule of ours is its own.
+import { AirflowError } from "./error.ts"
 import { takenFor } from "./rows.ts"
 import { type Collation, chunksOf, type Session } from "./session.ts"
 
 type Readable = Pick<Session, "table" | "columns" | "query" | "maxStatementBytes">
+
+/** Why the column cannot hold some of these ids, by id. Such a one makes a statement fail that asks for it with others. */
+export async function findUnholdable(
+  session: Readable,
+  connIds: readonly string[],
+): Promise<ReadonlyMap<string, AirflowError>> {
+  const charset = collationOf(session)?.charset
+  const unholdable = new Map<string, AirflowError>()
+  if (charset === undefined || charset === "utf8mb4") return unholdable
+  // ASCII is in all of them, and so are most ids.
+  const doubtful = connIds.filter((connId) => /[^ -~]/.test(connId))
+  for (const chunk of chunksOf(doubtful, session, sizeOf)) {
+    // Another character takes the place of what a character set has not.
+    const selects = chunk.map((_, i) => `SELECT ${i} AS n, CONVERT(? USING ${charset}) AS held`)
+    for (const { n, held } of await session.query(selects.join(" UNION ALL "), chunk)) {
+      const connId = chunk[Number(n)] as string
+      if (held !== connId) unholdable.set(connId, notIn(charset, connId))
+    }
+  }
+  return unholdable
+}
+
+function notIn(charset: string, connId: string): AirflowError {
+  return new AirflowError(`the database cannot hold connection ${connId}: its column is in ${charset}`, {
+    code: "conn-id-charset",
+    hint: `choose a conn_id that ${charset} can hold, such as one of plain letters and digits`,
+  })
+}
 
 /**
  * Why some of these ids, none of which has a row, cannot be made, by id: the database takes them for that of a row, or

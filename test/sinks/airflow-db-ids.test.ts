@@ -53,6 +53,34 @@ for (const place of ["mariadb", "mysql"] as const)
       },
     )
 
+    test.each([
+      ["latin1_swedish_ci", "日本"],
+      ["latin1_bin", "größe_日本"],
+      ["utf8mb3_bin", "\u{20000}"],
+    ])(`what a column in %s cannot hold, %s, fails alone, ${place}`, async (collation, id) => {
+      await using airflow = await openAirflow(place)
+      await collate(airflow, collation)
+      // What would be left of it, were it written as far as it can be.
+      const lossy = id.replace(/[日本\u{20000}]/gu, "?")
+      await airflow.insert({ conn_id: lossy, conn_type: "docker", plain: "theirs" })
+      const before = await airflow.rows(lossy)
+      const sink = airflow.sink({ conn_id: [id, "größe", "ecr"] })
+      const findings = await sink.check?.(sink.targets(REGISTRY), calm())
+      const results = deliver(sink, fresh())
+      expect(await outcomesOf(results)).toEqual(["conn-id-charset", "delivered", "delivered"])
+      const { message, hint = "", retryable } = await errorOf(results)
+      const charset = collation.replace(/_.*/, "")
+      expect(message).toEndWith(`the database cannot hold connection ${id}: its column is in ${charset}`)
+      expect({ retryable, findings }).toMatchObject({
+        retryable: false,
+        findings: [{ level: "error", code: "conn-id-charset", fix: hint }],
+      })
+      const known = await sink.read?.(sink.targets(REGISTRY), calm())
+      expect(known?.map(({ state }) => state)).toEqual(["unreadable", "held", "held"])
+      expect((await airflow.rows()).map(({ conn_id }) => conn_id)).toEqual([lossy, "größe", "ecr"])
+      expect(await airflow.rows(lossy)).toEqual(before)
+    })
+
     test(`of new ids that the collation equates only the first is made, ${place}`, async () => {
       await using airflow = await openAirflow(place)
       await collate(airflow, "utf8mb4_unicode_ci")
