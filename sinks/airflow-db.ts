@@ -42,8 +42,8 @@ export default defineSink({
   summary:
     "connections in Airflow's metadata database: PostgreSQL, MySQL, MariaDB or SQLite, Airflow 1.10 to 3.x",
   permissions: [
-    "SELECT, INSERT, UPDATE on the table connection",
-    "PostgreSQL: USAGE on the sequence connection_id_seq",
+    "SELECT, UPDATE on the table connection",
+    "to make connections that are not there yet: INSERT on it; PostgreSQL: USAGE on the sequence connection_id_seq",
     "widen_password: ownership of the table (PostgreSQL), ALTER on it (MySQL)",
   ],
   options: v.strictObject({

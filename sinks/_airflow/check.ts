@@ -6,8 +6,9 @@ import { chooseEncryption } from "./encryption.ts"
 import { AirflowError } from "./error.ts"
 import { ciphertextLength } from "./fernet.ts"
 import type { Slot } from "./inspection.ts"
+import { refuseNew } from "./rights.ts"
 import type { Session } from "./session.ts"
-import { insertRefusal, wideningStatement, widthRefusal } from "./table.ts"
+import { wideningStatement, widthRefusal } from "./table.ts"
 
 // AWS promises no length; the longest passwords seen are about 2,700 characters.
 const LIKELY_PASSWORD_BYTES = 3000
@@ -20,11 +21,10 @@ export async function checkDelivery(
   setting: FernetSetting,
   policy: DeliveryPolicy,
 ): Promise<readonly Finding[]> {
-  await probeWriting(session)
-  const claims = await claimConnections(session, slots, policy)
+  await probeUpdating(session)
+  const claims = await refuseNew(session, await claimConnections(session, slots, policy))
   const findings = slots.flatMap(({ name }, i) => {
-    const claim = claims[i]
-    const refusal = claim?.refusal ?? (claim?.rows.length === 0 ? insertRefusal(session) : undefined)
+    const refusal = claims[i]?.refusal
     return refusal ? [errorFinding(name, refusal)] : []
   })
   const ours = claims.flatMap(({ rows, refusal }) => (refusal ? [] : rows))
@@ -68,27 +68,10 @@ function plainText(subject: string, message: string): Finding {
   return { level: "warning", code: "plaintext", subject, message, fix }
 }
 
-// Statements that match no row ask for every permission and for a server that takes writes, and change nothing.
-async function probeWriting(session: Session): Promise<void> {
-  const { dialect, table, query, transaction } = session
+// A statement that matches no row asks for every permission and for a server that takes writes, and changes nothing.
+async function probeUpdating({ table, transaction }: Session): Promise<void> {
   await transaction(async ({ query }) => {
     await query(`UPDATE ${table} SET host = host, login = login, port = port, password = password,
       conn_type = conn_type, is_encrypted = is_encrypted WHERE 1 = 0`)
-    // MySQL refuses what another refusal tells in words.
-    if (insertRefusal(session)) return
-    await query(`INSERT INTO ${table}
-      (conn_id, conn_type, host, login, password, is_encrypted, is_extra_encrypted)
-      SELECT conn_id, conn_type, host, login, password, is_encrypted, is_extra_encrypted FROM ${table} WHERE 1 = 0`)
   })
-  if (dialect !== "postgresql") return
-  const [row] = await query(
-    `SELECT s.sequence, current_user AS me, has_sequence_privilege(s.sequence, 'USAGE') AS usable
-     FROM (SELECT pg_get_serial_sequence(?, 'id') AS sequence) AS s`,
-    [table],
-  )
-  if (row?.usable === false)
-    throw new AirflowError("the user may not take ids for new connections", {
-      code: "permission-denied",
-      hint: `GRANT USAGE ON SEQUENCE ${row.sequence} TO "${row.me}";`,
-    })
 }

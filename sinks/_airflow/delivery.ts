@@ -8,9 +8,10 @@ import { decrypt } from "./fernet.ts"
 import { findEquated, findUnholdable } from "./ids.ts"
 import { findRows, loadPasswords } from "./lookup.ts"
 import { type Plan, planConnection, sealedLength, type Wanted, type Written, writesPassword } from "./plan.ts"
+import { refuseNew } from "./rights.ts"
 import { type Claim, claimRows, mayBeKept, type Stored } from "./rows.ts"
 import { fitsStatement, type Session } from "./session.ts"
-import { insertRefusal, wideningStatement, widthRefusal } from "./table.ts"
+import { wideningStatement, widthRefusal } from "./table.ts"
 import { sizeOfPlan, writePlans } from "./write.ts"
 
 /** How a delivery is to be done. */
@@ -30,7 +31,7 @@ export async function deliverCredentials(
   policy: DeliveryPolicy,
 ): Promise<readonly Written[]> {
   const slots = wanted.map(({ connId, credential }) => ({ connId, registry: credential.registry }))
-  const claims = await claimConnections(session, slots, policy)
+  const claims = await refuseNew(session, await claimConnections(session, slots, policy))
   if (claims.every(({ refusal }) => refusal))
     return claims.map(({ refusal }) => ({ refusal: refusal as AirflowError }))
   const ours = claims.flatMap(({ rows, refusal }) => (refusal ? [] : rows))
@@ -39,8 +40,7 @@ export async function deliverCredentials(
   const about = { now: policy.now, encrypts: encryption.keys !== undefined }
   const planned = wanted.map((one, i): Planned => {
     const claim = claims[i] as Claim
-    const refusal = claim.refusal ?? (claim.rows.length === 0 ? insertRefusal(session) : undefined)
-    return refusal ? { refusal } : planConnection(one, claim, stored, about)
+    return claim.refusal ? { refusal: claim.refusal } : planConnection(one, claim, stored, about)
   })
   const fitting = await fitPlans(session, planned, encryption, policy)
   await writePlans(session, fitting.filter(isPlan), encryption, policy.now)
