@@ -20,6 +20,7 @@ const ELSEWHERE: Readonly<Record<string, readonly [file: string, words: string]>
   owner: ["sinks/file-access.test.ts", '"owner"'],
   stopped: ["sink-call.test.ts", '"stopped"'],
   "tls-unavailable": ["airflow/tls.test.ts", '"tls-unavailable"'],
+  "tls-version": ["airflow/tls-servers.test.ts", '"tls-version"'],
   "tls-wrong-host": ["airflow/tls-servers.test.ts", '"tls-wrong-host"'],
   unreadable: ["sinks/aws-shared-slot.test.ts", '"unreadable"'],
 }

@@ -11,7 +11,9 @@ import type { TlsPolicy } from "./tls.ts"
 /** Options of `tls.connect` for one host. AirflowError `tls-file-unreadable`. */
 export async function loadTlsOptions(policy: TlsPolicy, host: string): Promise<ConnectionOptions> {
   const ca = await loadFile(policy.ca, policy.libpqFolder, "root.crt")
-  const cert = await loadFile(policy.cert, policy.libpqFolder, "postgresql.crt")
+  const cert = policy.showsCertificate
+    ? await loadFile(policy.cert, policy.libpqFolder, "postgresql.crt")
+    : undefined
   const key = cert && (await loadFile(policy.key, policy.libpqFolder, "postgresql.key"))
   const byRootCert = policy.mode === "require" && policy.libpqFolder !== undefined && ca !== undefined
   return {
@@ -19,6 +21,8 @@ export async function loadTlsOptions(policy: TlsPolicy, host: string): Promise<C
     ...(cert && { cert }),
     ...(key && { key }),
     ...(policy.keyPassword && { passphrase: policy.keyPassword.reveal() }),
+    ...(policy.minVersion && { minVersion: policy.minVersion }),
+    ...(policy.maxVersion && { maxVersion: policy.maxVersion }),
     // libpq: with a root.crt, `require` means `verify-ca`.
     rejectUnauthorized: policy.mode.startsWith("verify-") || byRootCert,
     checkServerIdentity: (_, certificate) =>
@@ -27,11 +31,14 @@ export async function loadTlsOptions(policy: TlsPolicy, host: string): Promise<C
   }
 }
 
+const PASSED_ON = ["ca", "cert", "key", "passphrase", "minVersion", "maxVersion"] as const
+
 /** What mysql2 is connected with. */
 export type MysqlTls = {
   /** Undefined for a connection without TLS. */
   readonly ssl:
-    | (Pick<ConnectionOptions, "ca" | "cert" | "key" | "passphrase" | "rejectUnauthorized"> & {
+    | (Pick<ConnectionOptions, (typeof PASSED_ON)[number]> & {
+        readonly rejectUnauthorized: boolean
         readonly verifyIdentity: boolean
       })
     | undefined
@@ -46,15 +53,12 @@ export async function loadMysqlTls(policy: TlsPolicy, address: Address): Promise
   const { host, port } = address
   if (policy.mode === "off" || host === undefined)
     return { ssl: undefined, stream: undefined, orPlain: false }
-  const { ca, cert, key, passphrase, rejectUnauthorized } = await loadTlsOptions(policy, host)
+  const options = await loadTlsOptions(policy, host)
   const verifyIdentity = policy.mode === "verify-full"
   return {
     ssl: {
-      ...(ca && { ca }),
-      ...(cert && { cert }),
-      ...(key && { key }),
-      ...(passphrase !== undefined && { passphrase }),
-      rejectUnauthorized: rejectUnauthorized === true,
+      ...Object.fromEntries(PASSED_ON.flatMap((name) => (name in options ? [[name, options[name]]] : []))),
+      rejectUnauthorized: options.rejectUnauthorized === true,
       verifyIdentity,
     },
     // Node verifies what its socket was told to look up, and an IP address is not looked up: `_host` is that name.

@@ -2,7 +2,8 @@
 // An option that cannot be kept is refused, never left out: leaving it out could trust more than was asked.
 import { join } from "node:path"
 import type { DatabaseUrl } from "./database-url.ts"
-import { AirflowError } from "./error.ts"
+import { invalidOption, type Origin, requireKeepable } from "./tls-refused.ts"
+import { libpqVersions, mysqlVersions, type TlsVersions } from "./tls-versions.ts"
 
 /**
  * `prefer` tries TLS, unverified, and goes on without it; `require` does not verify; `verify-ca` verifies the chain,
@@ -10,30 +11,27 @@ import { AirflowError } from "./error.ts"
  */
 export type TlsMode = "off" | "prefer" | "require" | "verify-ca" | "verify-full"
 
-/** Where a URL comes from: Airflow's configuration, or the options of the sink. */
-export type Origin = "airflow" | "given"
-
 /** What a URL asks for; `mode` is undefined where it says nothing. */
-export type TlsOptions = {
+export type TlsOptions = TlsVersions & {
   readonly mode: TlsMode | undefined
+  /** The file of the trusted authorities; undefined for those that the runtime trusts. */
   readonly ca: string | undefined
+  /** The files of the client's certificate and private key. */
   readonly cert: string | undefined
   readonly key: string | undefined
+  /** libpq's `~/.postgresql`: its root.crt, postgresql.crt and postgresql.key count where the URL names none. */
   readonly libpqFolder: string | undefined
+  /** Whether the server may see the client's certificate where there is one. */
+  readonly showsCertificate: boolean
+  /** TLS from the first byte on, without PostgreSQL's request for it. */
+  readonly direct: boolean
 }
 
 /** Reads the TLS options of a server's URL. AirflowError `tls-option-invalid`. */
 export function parseTlsOptions(url: DatabaseUrl, origin: Origin, home: string | undefined): TlsOptions {
-  const refused = UNSUPPORTED.find((name) => url.options[name] !== undefined)
-  if (refused !== undefined)
-    throw invalidOption(
-      `${refused} is not supported`,
-      "give a url without it; authorities go, in one file, into sslrootcert (PostgreSQL) or ssl_ca (MySQL)",
-    )
+  requireKeepable(url, origin)
   return url.dialect === "mysql" ? mysqlOptions(url, origin) : libpqOptions(url, origin, home)
 }
-
-const UNSUPPORTED = ["sslcrl", "sslcrldir", "ssl_capath", "ssl_crl", "ssl_crlpath"]
 
 const LIBPQ_MODES: Readonly<Record<string, TlsMode>> = {
   disable: "off",
@@ -47,15 +45,31 @@ const LIBPQ_MODES: Readonly<Record<string, TlsMode>> = {
 
 function libpqOptions({ options }: DatabaseUrl, origin: Origin, home: string | undefined): TlsOptions {
   const { sslrootcert: ca, sslcert: cert, sslkey: key } = options
+  const mode = libpqMode(options, origin)
+  const direct = options.sslnegotiation === "direct"
+  if (direct && (mode === undefined || mode === "off" || mode === "prefer"))
+    throw invalidOption(
+      "sslnegotiation=direct begins with TLS, which sslmode does not ask for",
+      "sslmode is require, verify-ca or verify-full beside it",
+    )
+  const folder = home === undefined ? undefined : join(home, ".postgresql")
+  return {
+    ...libpqVersions(options),
+    ...(ca === "system" ? { ca: undefined, libpqFolder: undefined } : { ca, libpqFolder: folder }),
+    ...{ mode, cert, key, direct },
+    showsCertificate: options.sslcertmode !== "disable",
+  }
+}
+
+function libpqMode(options: DatabaseUrl["options"], origin: Origin): TlsMode | undefined {
   // asyncpg calls libpq's sslmode `ssl`.
   const name = options.sslmode === undefined ? "ssl" : "sslmode"
   const mode = parseMode(name, LIBPQ_MODES, options[name])
-  const libpqFolder = home === undefined ? undefined : join(home, ".postgresql")
   // libpq 16: the system's authorities, and then nothing less than the host name.
-  if (ca === "system") return { ca: undefined, cert, key, libpqFolder: undefined, mode: "verify-full" }
-  if (mode === "require" && ca !== undefined) return { ca, cert, key, libpqFolder, mode: "verify-ca" }
-  const implied = ca !== undefined && origin === "given" ? "verify-full" : undefined
-  return { ca, cert, key, libpqFolder, mode: mode ?? implied }
+  if (options.sslrootcert === "system") return "verify-full"
+  if (options.sslrootcert === undefined) return mode
+  if (mode === "require") return "verify-ca"
+  return mode ?? (origin === "given" ? "verify-full" : undefined)
 }
 
 const MYSQL_MODES: Readonly<Record<string, TlsMode>> = {
@@ -76,7 +90,11 @@ const CA_ALONE: Readonly<Record<string, TlsMode>> = {
 
 function mysqlOptions(url: DatabaseUrl, origin: Origin): TlsOptions {
   const { ssl_ca: ca, ssl_cert: cert, ssl_key: key } = url.options
-  return { ca, cert, key, libpqFolder: undefined, mode: mysqlMode(url, origin) }
+  return {
+    ...mysqlVersions(url.options),
+    ...{ ca, cert, key, libpqFolder: undefined, mode: mysqlMode(url, origin) },
+    ...{ direct: false, showsCertificate: true },
+  }
 }
 
 function mysqlMode({ options, driver = "" }: DatabaseUrl, origin: Origin): TlsMode | undefined {
@@ -113,8 +131,4 @@ function parseTruth(name: string, text: string | undefined): boolean | undefined
   if (/^(true|yes|on|y|t|1)$/i.test(text)) return true
   if (/^(false|no|off|n|f|0)$/i.test(text)) return false
   throw invalidOption(`${name} has a value that is not known`, `${name} is true or false`)
-}
-
-function invalidOption(problem: string, hint: string): AirflowError {
-  return new AirflowError(`database URL: ${problem}`, { code: "tls-option-invalid", hint })
 }

@@ -1,8 +1,10 @@
 import { describe, expect, test } from "bun:test"
 import { once } from "node:events"
 import { type AddressInfo, createServer, type Socket } from "node:net"
+import { createServer as createTlsServer } from "node:tls"
 import mysql from "mysql2/promise"
 import postgres from "postgres"
+import { createAuthority } from "../../scripts/services/certificate.ts"
 import { CERTIFIED_USER, TLS_ONLY_USER } from "../../scripts/services/ground.ts"
 import { parseDatabaseUrl } from "../../sinks/_airflow/database-url.ts"
 import { connectPostgres } from "../../sinks/_airflow/postgres-socket.ts"
@@ -96,6 +98,30 @@ describeWithService("postgres", "PostgreSQL over TLS", ({ url, socket, wrongName
     expect(await postgresOutcome(at("127.0.0.1", `?sslrootcert=${ca}`, CERTIFIED_USER))).toBe("28000")
   })
 
+  test("keeps the client's certificate to itself where the URL says so", async () => {
+    const files = `?sslrootcert=${ca}&sslcert=${clientCertificate}&sslkey=${clientKey}`
+    const outcome = (mode: string) =>
+      postgresOutcome(at("127.0.0.1", `${files}&sslcertmode=${mode}`, CERTIFIED_USER))
+    expect(await outcome("allow")).toBe("TLSv1.3")
+    expect(await outcome("disable")).toBe("28000")
+  })
+
+  test("speaks no version of TLS that its URL rules out", async () => {
+    const outcome = (least: string, greatest: string) =>
+      postgresOutcome(
+        at("localhost", `?ssl_min_protocol_version=${least}&ssl_max_protocol_version=${greatest}`),
+      )
+    expect(await outcome("TLSv1.2", "TLSv1.2")).toBe("TLSv1.2")
+    expect(await outcome("TLSv1.3", "TLSv1.3")).toBe("TLSv1.3")
+    expect(await outcome("TLSv1", "TLSv1.1")).toBe("tls-version")
+  })
+
+  test("begins with TLS at once where the URL says so", async () => {
+    const direct = (more: string) => postgresOutcome(at("localhost", `?sslnegotiation=direct&${more}`))
+    expect(await direct(`sslmode=verify-full&sslrootcert=${ca}`)).toBe("TLSv1.3")
+    expect(await direct(`sslmode=verify-full&sslrootcert=${otherCa}`)).toBe("tls-untrusted")
+  })
+
   test("uses TLS where it may, though it need not", async () => {
     expect(await postgresOutcome(at("127.0.0.1", "", TLS_ONLY_USER))).toBe("TLSv1.3")
     expect(await postgresOutcome(at("127.0.0.1", "?sslmode=disable", TLS_ONLY_USER))).toBe("28000")
@@ -137,6 +163,16 @@ describeWithService("mariadb", "MariaDB over TLS", ({ url, socket, wrongNameHost
     )
   })
 
+  test("speaks no version of TLS that its URL rules out", async () => {
+    const outcome = (versions: string, more = "") =>
+      mysqlOutcome(at("localhost", `?tls_version=${versions}${more}`))
+    expect(await outcome("TLSv1.2")).toBe("TLSv1.2")
+    expect(await outcome("TLSv1.3")).toBe("TLSv1.3")
+    expect(await outcome("TLSv1.1")).toBe("tls-version")
+    expect(await outcome("TLSv1.1", `&ssl_ca=${ca}`)).toBe("tls-version")
+    expect(await outcome("TLSv1.3", `&ssl_ca=${otherCa}`)).toBe("tls-untrusted")
+  })
+
   test("needs no TLS on a unix socket", async () => {
     const through = `mysql://airflow:airflow@/mysql?unix_socket=${socket}`
     expect(await mysqlOutcome(`${through}&ssl_mode=VERIFY_IDENTITY`)).toBe("plain")
@@ -165,6 +201,23 @@ async function answering(answer: (socket: Socket) => void) {
 }
 
 describe("a PostgreSQL server", () => {
+  test("that is to begin with TLS is not asked for it first", async () => {
+    using server = await answering((socket) => socket.end())
+    await expect(server.connectAs("require&sslnegotiation=direct")).rejects.toHaveProperty("code")
+    // The record of a ClientHello, where a request would begin with its length.
+    expect(server.asked).toEqual([expect.stringMatching(/^1603/)])
+  })
+
+  test("that does not say it is one is refused where TLS came first", async () => {
+    const { key, certificate: cert } = createAuthority("a").issue("localhost", ["localhost"])
+    const server = createTlsServer({ key, cert }, (socket) => socket.on("error", () => {})).listen(0)
+    await once(server, "listening")
+    const { port } = server.address() as AddressInfo
+    const text = `postgresql://u:p@localhost:${port}/d?sslmode=require&sslnegotiation=direct`
+    expect(await postgresOutcome(text)).toBe("tls-unavailable")
+    server.close()
+  })
+
   test.each(["require", "verify-ca", "verify-full"])(
     "without TLS is refused where the URL says %s",
     async (mode) => {

@@ -147,10 +147,31 @@ describe("a refusal names the option to add", () => {
       "sslmode=require without sslrootcert",
     ],
     ["mysql://db/d", { code: "HANDSHAKE_SSL_ERROR" }, "tls-untrusted", "ssl_ca="],
+    [
+      "postgresql://db/d?sslmode=require&sslnegotiation=direct",
+      { code: "TLS_NOT_DIRECT" },
+      "tls-unavailable",
+      "sslnegotiation=postgres",
+    ],
   ] as const)("%s %p: %s", (text, cause, code, option) => {
     const refusal = tlsRefusal(cause, parseDatabaseUrl(text), policyOf(text, "given"))
     expect(refusal?.code).toBe(code)
     expect(refusal?.hint).toContain(`add ${option}`)
+  })
+
+  test.each([
+    ["postgresql://db/d", { code: "ERR_SSL_TLSV1_ALERT_PROTOCOL_VERSION" }, "ssl_min_protocol_version"],
+    ["postgresql://db/d", { code: "ERR_SSL_UNSUPPORTED_PROTOCOL" }, "ssl_min_protocol_version"],
+    // mysql2 has one code for all of the handshake; a certificate that is not trusted is not the TLS library's error.
+    [
+      "mysql://db/d?tls_version=TLSv1.3",
+      { code: "HANDSHAKE_SSL_ERROR", library: "SSL routines" },
+      "tls_version",
+    ],
+  ])("or that limits the versions: %s %p", (text, cause, option) => {
+    const refusal = tlsRefusal(cause, parseDatabaseUrl(text), policyOf(text, "given"))
+    expect(refusal?.code).toBe("tls-version")
+    expect(refusal?.hint).toContain(option)
   })
 
   test("and whom the certificate is for", () => {

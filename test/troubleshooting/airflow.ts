@@ -61,6 +61,14 @@ export const airflowCases: readonly Case[] = [
       return deliver(lab, `airflow-db,url=${airflow.url},fernet_key=${otherKey},conn_id=ecr`)
     },
   },
+  {
+    text: "is not supported",
+    fault: "a URL of Airflow's that rules out logins without a password",
+    make: (lab) =>
+      deliver(lab, "airflow-db,conn_id=ecr", {
+        AIRFLOW__DATABASE__SQL_ALCHEMY_CONN: "postgresql://airflow:pw@db/airflow?require_auth=scram-sha-256",
+      }),
+  },
   ...(["postgres", "mysql"] as const).map(
     (place): Case => ({
       text: "ALTER TABLE",
