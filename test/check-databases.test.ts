@@ -227,10 +227,23 @@ const trust = (isPostgres: boolean): readonly Trap[] => {
       mend,
     },
     {
-      name: "an authority of the server that nobody named",
+      name: "an authority that did not sign for the server",
       level: "error",
       code: "tls-untrusted",
       says: "the server's certificate cannot be verified",
+      fix: `${authority}=/path/to/ca.pem`,
+      lack: LACKS.mounts,
+      make: () => {},
+      run: ({ url }) => byName(url, `?${verified}&${authority}=${tlsFiles().otherCa}`),
+      mend,
+    },
+    {
+      name: "an authority of the server that nobody named",
+      level: "error",
+      // libpq has no other authorities than its file.
+      ...(isPostgres
+        ? { code: "tls-authority-missing", says: "/.postgresql/root.crt does not exist" }
+        : { code: "tls-untrusted", says: "the server's certificate cannot be verified" }),
       fix: `${authority}=/path/to/ca.pem`,
       lack: LACKS.mounts,
       make: () => {},

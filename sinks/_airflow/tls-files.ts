@@ -3,19 +3,28 @@
 import { readFile } from "node:fs/promises"
 import { connect, isIP, type Socket } from "node:net"
 import { join } from "node:path"
-import { type ConnectionOptions, checkServerIdentity } from "node:tls"
+import { type ConnectionOptions, checkServerIdentity, getCACertificates } from "node:tls"
 import type { Address } from "./address.ts"
 import { AirflowError } from "./error.ts"
 import type { TlsPolicy } from "./tls.ts"
 
-/** Options of `tls.connect` for one host. AirflowError `tls-file-unreadable`. */
+// In libpq's folder.
+const ROOT_CERT = "root.crt"
+
+/**
+ * Options of `tls.connect` for one host. AirflowError `tls-file-unreadable`, `tls-authority-missing`,
+ * `tls-option-invalid`.
+ */
 export async function loadTlsOptions(policy: TlsPolicy, host: string): Promise<ConnectionOptions> {
-  const ca = await loadFile(policy.ca, policy.libpqFolder, "root.crt")
+  const ca = await loadAuthorities(policy)
   const cert = policy.showsCertificate
     ? await loadFile(policy.cert, policy.libpqFolder, "postgresql.crt")
     : undefined
   const key = cert && (await loadFile(policy.key, policy.libpqFolder, "postgresql.key"))
+  // libpq: with a root.crt, `require` means `verify-ca`.
   const byRootCert = policy.mode === "require" && policy.libpqFolder !== undefined && ca !== undefined
+  const rejectUnauthorized = policy.mode.startsWith("verify-") || byRootCert
+  if (rejectUnauthorized) await requireNoRevocations(policy)
   return {
     ...(ca && { ca }),
     ...(cert && { cert }),
@@ -23,12 +32,49 @@ export async function loadTlsOptions(policy: TlsPolicy, host: string): Promise<C
     ...(policy.keyPassword && { passphrase: policy.keyPassword.reveal() }),
     ...(policy.minVersion && { minVersion: policy.minVersion }),
     ...(policy.maxVersion && { maxVersion: policy.maxVersion }),
-    // libpq: with a root.crt, `require` means `verify-ca`.
-    rejectUnauthorized: policy.mode.startsWith("verify-") || byRootCert,
+    rejectUnauthorized,
     checkServerIdentity: (_, certificate) =>
       policy.mode === "verify-full" ? checkServerIdentity(host, certificate) : undefined,
     ...(isIP(host) === 0 && { servername: host }),
   }
+}
+
+async function loadAuthorities(policy: TlsPolicy): Promise<string | string[] | undefined> {
+  const { ca, authorities, libpqFolder } = policy
+  if (authorities === "machine") return machineAuthorities()
+  const found = await loadFile(ca, libpqFolder, ROOT_CERT)
+  if (found !== undefined || authorities === "runtime" || !policy.mode.startsWith("verify-")) return found
+  const file = join(libpqFolder ?? "~/.postgresql", ROOT_CERT)
+  throw new AirflowError(
+    `the root certificate file ${file} does not exist, by which the URL's sslmode verifies`,
+    {
+      code: "tls-authority-missing",
+      hint: "put the server's authority there, or run ecrelay as the user whose libpq has it; or give the sink a url of its own with sslrootcert=/path/to/ca.pem, or with sslrootcert=system for whom this machine trusts",
+    },
+  )
+}
+
+// OpenSSL's default for libpq; without it the runtimes trust a list of their own as well.
+function machineAuthorities(): string[] {
+  const found = getCACertificates("system")
+  if (found.length > 0) return found
+  throw new AirflowError("sslrootcert=system: this machine trusts no authority", {
+    code: "tls-authority-missing",
+    hint: "install ca-certificates, or name the server's authority with sslrootcert=/path/to/ca.pem",
+  })
+}
+
+// libpq heeds it wherever it has a file of authorities; neither Deno's TLS nor mysql2 takes such a list.
+async function requireNoRevocations({ authorities, libpqFolder }: TlsPolicy): Promise<void> {
+  if (authorities !== "none" || libpqFolder === undefined) return
+  if ((await loadFile(undefined, libpqFolder, "root.crl")) === undefined) return
+  throw new AirflowError(
+    `${join(libpqFolder, "root.crl")}: lists of revoked certificates are not supported`,
+    {
+      code: "tls-option-invalid",
+      hint: "give the sink a url of its own with sslrootcert=/path/to/ca.pem, for which this file does not count",
+    },
+  )
 }
 
 const PASSED_ON = ["ca", "cert", "key", "passphrase", "minVersion", "maxVersion"] as const

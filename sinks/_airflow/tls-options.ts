@@ -11,11 +11,18 @@ import { libpqVersions, mysqlVersions, type TlsVersions } from "./tls-versions.t
  */
 export type TlsMode = "off" | "prefer" | "require" | "verify-ca" | "verify-full"
 
+/**
+ * Whom to trust beside the files: `none`, so that it takes a file to verify at all, as libpq does; `machine`, what this
+ * machine's own store holds; `runtime`, whoever the runtime trusts, where there is no file.
+ */
+type Authorities = "none" | "machine" | "runtime"
+
 /** What a URL asks for; `mode` is undefined where it says nothing. */
 export type TlsOptions = TlsVersions & {
   readonly mode: TlsMode | undefined
-  /** The file of the trusted authorities; undefined for those that the runtime trusts. */
+  /** The file of the trusted authorities. */
   readonly ca: string | undefined
+  readonly authorities: Authorities
   /** The files of the client's certificate and private key. */
   readonly cert: string | undefined
   readonly key: string | undefined
@@ -55,7 +62,9 @@ function libpqOptions({ options }: DatabaseUrl, origin: Origin, home: string | u
   const folder = home === undefined ? undefined : join(home, ".postgresql")
   return {
     ...libpqVersions(options),
-    ...(ca === "system" ? { ca: undefined, libpqFolder: undefined } : { ca, libpqFolder: folder }),
+    ...(ca === "system"
+      ? { ca: undefined, libpqFolder: undefined, authorities: "machine" }
+      : { ca, libpqFolder: folder, authorities: origin === "given" ? "runtime" : "none" }),
     ...{ mode, cert, key, direct },
     showsCertificate: options.sslcertmode !== "disable",
   }
@@ -93,7 +102,7 @@ function mysqlOptions(url: DatabaseUrl, origin: Origin): TlsOptions {
   return {
     ...mysqlVersions(url.options),
     ...{ ca, cert, key, libpqFolder: undefined, mode: mysqlMode(url, origin) },
-    ...{ direct: false, showsCertificate: true },
+    ...{ authorities: "runtime", direct: false, showsCertificate: true },
   }
 }
 

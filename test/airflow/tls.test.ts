@@ -2,6 +2,7 @@ import { describe, expect, test } from "bun:test"
 import { mkdir, writeFile } from "node:fs/promises"
 import { join } from "node:path"
 import type { PeerCertificate } from "node:tls"
+import { createAuthority } from "../../scripts/services/certificate.ts"
 import { parseDatabaseUrl } from "../../sinks/_airflow/database-url.ts"
 import { AirflowError } from "../../sinks/_airflow/error.ts"
 import { type TlsPolicy, tlsPolicy, tlsRefusal } from "../../sinks/_airflow/tls.ts"
@@ -232,6 +233,67 @@ describe("certificate files", () => {
     await mkdir(join(folder.path, ".postgresql"))
     await writeFile(join(folder.path, ".postgresql", "root.crt"), "ca")
     expect((await loadTlsOptions(policy, "h")).rejectUnauthorized).toBe(true)
+  })
+
+  test.each(["verify-ca", "verify-full"])(
+    "must be there to libpq before it says %s, and so must they for a URL of Airflow's",
+    async (mode) => {
+      await using folder = await temporaryFolder()
+      const text = `postgresql://h/d?sslmode=${mode}`
+      const refused = loadTlsOptions(policyOf(text, "airflow", folder.path), "h")
+      await expect(refused).rejects.toMatchObject({
+        code: "tls-authority-missing",
+        message: expect.stringContaining(join(folder.path, ".postgresql", "root.crt")),
+        hint: expect.stringContaining("a url of its own with sslrootcert=/path/to/ca.pem"),
+      })
+      const homeless = loadTlsOptions(policyOf(text, "airflow"), "h")
+      await expect(homeless).rejects.toMatchObject({ code: "tls-authority-missing" })
+      const given = await loadTlsOptions(policyOf(text, "given", folder.path), "h")
+      expect(given).not.toHaveProperty("ca")
+      expect(given.rejectUnauthorized).toBe(true)
+    },
+  )
+
+  test("that revoke others are refused where libpq would heed them", async () => {
+    await using folder = await temporaryFolder()
+    const libpq = join(folder.path, ".postgresql")
+    await mkdir(libpq)
+    for (const name of ["root.crt", "root.crl"]) await writeFile(join(libpq, name), "x")
+    const load = (mode: string, origin: Origin = "airflow") =>
+      loadTlsOptions(policyOf(`postgresql://h/d?sslmode=${mode}`, origin, folder.path), "h")
+    for (const mode of ["require", "verify-ca", "verify-full"])
+      await expect(load(mode)).rejects.toMatchObject({
+        code: "tls-option-invalid",
+        message: expect.stringContaining("root.crl"),
+      })
+    expect((await load("prefer")).rejectUnauthorized).toBe(false)
+    expect((await load("verify-full", "given")).rejectUnauthorized).toBe(true)
+  })
+
+  describe("for sslrootcert=system", () => {
+    // In a process of its own: a runtime looks into the machine's store once.
+    const from = (name: string) => JSON.stringify(import.meta.resolve(`../../sinks/_airflow/${name}.ts`))
+    const program = `
+      import { parseDatabaseUrl } from ${from("database-url")}
+      import { tlsPolicy } from ${from("tls")}
+      import { loadTlsOptions } from ${from("tls-files")}
+      const policy = tlsPolicy(parseDatabaseUrl("postgresql://h/d?sslrootcert=system"), "airflow")
+      console.log(await loadTlsOptions(policy, "h").then(({ ca }) => String(ca), ({ code }) => code))`
+    const authorities = (env: Record<string, string>) =>
+      Bun.spawnSync([process.execPath, "-e", program], { env }).stdout.toString().trim()
+
+    test("are those that this machine trusts, and none of the runtime's own", async () => {
+      await using folder = await temporaryFolder()
+      const { certificate } = createAuthority("of this machine alone")
+      const file = join(folder.path, "machine.pem")
+      await writeFile(file, certificate)
+      expect(authorities({ SSL_CERT_FILE: file, SSL_CERT_DIR: "/nowhere" })).toBe(certificate.trim())
+    })
+
+    test("must be there", () => {
+      const none = authorities({ SSL_CERT_FILE: "/dev/null", SSL_CERT_DIR: "/nowhere" })
+      expect(none).toBe("tls-authority-missing")
+    })
   })
 
   test("that cannot be read are named", async () => {

@@ -62,6 +62,14 @@ export const airflowCases: readonly Case[] = [
     },
   },
   {
+    text: "the root certificate file",
+    fault: "a URL of Airflow's that verifies, and no authority in libpq's folder",
+    make: (lab) =>
+      deliver(lab, "airflow-db,conn_id=ecr", {
+        AIRFLOW__DATABASE__SQL_ALCHEMY_CONN: "postgresql://airflow:pw@db/airflow?sslmode=verify-full",
+      }),
+  },
+  {
     text: "is not supported",
     fault: "a URL of Airflow's that rules out logins without a password",
     make: (lab) =>
