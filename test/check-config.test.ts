@@ -152,6 +152,17 @@ describeWithService("pgbouncer", "PgBouncer", () =>
         env: { AIRFLOW__DATABASE__SQL_ALCHEMY_CONN: url.replace(/\/\/[^@]*@/, "//stranger:pw@") },
       }),
     },
+    {
+      name: "options for the server that the connection pooler does not take",
+      level: "error",
+      code: "pooler-options",
+      says: "the connection pooler refuses the startup parameter options",
+      fix: "ignore_startup_parameters = options",
+      make: () => {},
+      run: ({ url }) => ({
+        env: { AIRFLOW__DATABASE__SQL_ALCHEMY_CONN: `${url}?options=-cstatement_timeout%3D9000` },
+      }),
+    },
   ]),
 )
 

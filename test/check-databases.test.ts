@@ -24,7 +24,7 @@ const NOBODYS: Trap["make"] = async (airflow, { home }) => {
 const REFUSED = {
   level: "error",
   code: "permission-denied",
-  says: "the file, its folder or the server's socket cannot be opened for writing",
+  says: "the file or its folder cannot be opened for writing",
   fix: "let its user write both (SQLite keeps a journal beside the file)",
   lack: LACKS.root,
   run: { within: NOBODY },

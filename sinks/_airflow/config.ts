@@ -3,9 +3,11 @@
 import { join } from "node:path"
 import { Secret } from "../../src/credential.ts"
 import { type AirflowConfigDeps, airflowHome, type CfgFile, exists, loadCfgFile } from "./cfg-file.ts"
+import { parseDatabaseUrl } from "./database-url.ts"
 import { AirflowError } from "./error.ts"
 import { type FernetKeys, parseFernetKeys } from "./fernet.ts"
 import { type Found, listPlaces, lookUp, lookUpPlain, type Option, type Sources } from "./option.ts"
+import { tlsPolicy } from "./tls.ts"
 
 /** What Airflow's configuration says of encryption: a key, a key set but empty (plaintext), or nothing at all. */
 export type FernetSetting =
@@ -18,7 +20,7 @@ export type FernetSetting =
  * `airflow-config-missing`, `-unreadable`, `-invalid`, `-command`, `-command-refused`, `-secrets-backend`.
  */
 export type AirflowConfig = {
-  /** The URL's text. */
+  /** The URL's text, of a URL that can be used; AirflowErrors of `parseDatabaseUrl` and `tlsPolicy` as well. */
   databaseUrl(signal: AbortSignal): Promise<Found>
   /** The Fernet key; AirflowError `fernet-key-invalid` as well. */
   fernet(signal: AbortSignal): Promise<FernetSetting>
@@ -60,7 +62,10 @@ async function findDatabaseUrl(sources: Sources, signal: AbortSignal): Promise<F
       code: "airflow-config-missing",
       hint: "set it, or give the option url",
     })
-  if (found) return found
+  if (found) {
+    requireUsableUrl(found, sources)
+    return found
+  }
   const home = airflowHome(sources)
   const database = home && join(home, "airflow.db")
   // Airflow's own default, but only where that file is: on a machine without Airflow it would explain nothing.
@@ -72,6 +77,18 @@ async function findDatabaseUrl(sources: Sources, signal: AbortSignal): Promise<F
     code: "airflow-config-missing",
     hint: `give the option url, or set what Airflow itself reads; looked at ${places}`,
   })
+}
+
+// Only here is it known where the URL stands, of which there may be several.
+function requireUsableUrl({ value, from }: Found, { home }: Sources): void {
+  try {
+    const url = parseDatabaseUrl(value.reveal())
+    if (url.dialect !== "sqlite") tlsPolicy(url, "airflow", home)
+  } catch (error) {
+    if (!(error instanceof AirflowError)) throw error
+    const { message, code, hint } = error
+    throw new AirflowError(`${from}: ${message}`, { code, ...(hint === undefined ? {} : { hint }) })
+  }
 }
 
 async function findSecretsBackend(sources: Sources): Promise<string | undefined> {

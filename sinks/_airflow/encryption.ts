@@ -40,13 +40,10 @@ export async function chooseEncryption(
   const encrypted = allowPlaintext ? 0 : (await findEncryptedIds(session)).length
   const why = setting.state === "empty" ? `${setting.from} is empty` : "no fernet key is configured"
   if (encrypted === 0) return { keys: undefined, warning: `the password is stored as plain text: ${why}` }
-  throw new AirflowError(
-    `${why}, but ${countRows(encrypted)} of the table ${encrypted === 1 ? "is" : "are"} encrypted`,
-    {
-      code: "fernet-key-missing",
-      hint: "give Airflow's key with fernet_key, or store plain text beside it with allow_plaintext=true",
-    },
-  )
+  throw new AirflowError(`${why}, but ${countEncrypted(encrypted)}`, {
+    code: "fernet-key-missing",
+    hint: "give Airflow's key with fernet_key, or store plain text beside it with allow_plaintext=true",
+  })
 }
 
 async function proveKeys(
@@ -65,14 +62,25 @@ async function proveKeys(
   const tried = own.length + others.length
   if (tried === 0) return
   throw new AirflowError(
-    `the fernet key of ${from} opens none of the ${countRows(tried, "encrypted ")} tried`,
+    `the fernet key given as ${from} opens none of the encrypted rows (${tried} tried)`,
     {
       code: "fernet-key-wrong",
-      hint: `${countRows(encrypted.length)} of the table ${encrypted.length === 1 ? "is" : "are"} encrypted: give the key that Airflow itself uses, or all of them with commas between`,
+      hint: `${countEncrypted(encrypted.length)}: give the key that Airflow itself uses, or all of them with commas between${others.length === 0 ? orAnew(own) : ""}`,
     },
   )
 }
 
-function countRows(count: number, kind = ""): string {
-  return `${count} ${kind}${count === 1 ? "row" : "rows"}`
+// Nothing else in the table could prove the key, and what it cannot open is of no use to Airflow either.
+function orAnew(own: readonly Row[]): string {
+  const [first] = own
+  const ids = own.slice(0, SAMPLE_ROWS).map(({ connId }) => connId)
+  const deletion =
+    own.length === 1 && first
+      ? `run: airflow connections delete ${first.connId}; it is made anew`
+      : `delete ${ids.join(", ")}${own.length > ids.length ? " and so on" : ""} in Airflow; they are made anew`
+  return `; or, if Airflow has got a new key, ${deletion}`
+}
+
+function countEncrypted(count: number): string {
+  return count === 1 ? "1 row of the table is encrypted" : `${count} rows of the table are encrypted`
 }

@@ -1,10 +1,11 @@
 // PostgreSQL, also through PgBouncer in transaction mode: no named prepared statements, no state in the session, and a
-// table named with its schema, since two statements may reach two servers. One connection, never a second attempt.
+// table named with its schema, since two statements may reach two servers. What was lost is never opened again here.
 import type { Sql } from "postgres"
 import type { Address } from "./address.ts"
+import type { DatabaseUrl } from "./database-url.ts"
 import { AirflowError } from "./error.ts"
 import type { Place } from "./place.ts"
-import { parseServerOptions } from "./postgres-options.ts"
+import { openWithOptions, parseServerOptions } from "./postgres-options.ts"
 import { connectPostgres } from "./postgres-socket.ts"
 import { writersOf } from "./postgres-write.ts"
 import type { Column, Query, ResultRow, Session } from "./session.ts"
@@ -15,11 +16,15 @@ const CONNECT_TIMEOUT_MS = 10_000
 
 /** Opens the first of the URL's addresses that answers and fits. Rejects with the driver's errors or AirflowError. */
 export async function openPostgres(place: Place, policy: TlsPolicy, signal: AbortSignal): Promise<Session> {
-  const { addresses } = place.url
-  for (const [i, address] of addresses.entries()) {
-    const isLast = i === addresses.length - 1
+  const { url, schema } = place
+  const { searchPath, rest } = parseServerOptions(url.options.options, url.user)
+  const schemas = schema === undefined ? searchPath : [schema]
+  for (const [i, address] of url.addresses.entries()) {
+    const isLast = i === url.addresses.length - 1
     try {
-      const session = await openAddress(place, policy, address, signal)
+      const session = await openWithOptions(rest, (options) =>
+        openAddress(url, { policy, address, schemas, options }, signal),
+      )
       if (session) return session
     } catch (error) {
       // What one server refuses for our login, the next would refuse too.
@@ -32,14 +37,18 @@ export async function openPostgres(place: Place, policy: TlsPolicy, signal: Abor
   })
 }
 
+type Way = {
+  readonly policy: TlsPolicy
+  readonly address: Address
+  readonly schemas: readonly string[]
+  readonly options: string | undefined
+}
+
 async function openAddress(
-  place: Place,
-  policy: TlsPolicy,
-  address: Address,
+  url: DatabaseUrl,
+  { policy, address, schemas, options: startup }: Way,
   signal: AbortSignal,
 ): Promise<Session | undefined> {
-  const { url } = place
-  const { searchPath, rest } = parseServerOptions(url.options.options, url.user)
   const timeoutMs = Number(url.options.connect_timeout) * 1000 || CONNECT_TIMEOUT_MS
   const connection = await connect(address, policy, timeoutMs, signal)
   const { default: postgres } = await import("postgres")
@@ -51,7 +60,7 @@ async function openAddress(
     ...(url.database === undefined ? {} : { database: url.database }),
     // A function, since the driver would take PGPASSWORD for an empty text.
     password: () => url.password?.reveal() ?? "",
-    connection: { application_name: "ecrelay", ...(rest ? { options: rest } : {}) },
+    connection: { application_name: "ecrelay", ...(startup ? { options: startup } : {}) },
     // Called again for a second connection: what was lost is lost, and the core tries again.
     socket: () => {
       const socket = connection.take()
@@ -70,8 +79,7 @@ async function openAddress(
   }
   try {
     const query = queryOf(sql)
-    if (await fits(query, url.options.target_session_attrs))
-      return await sessionOf(sql, place.schema === undefined ? searchPath : [place.schema], close)
+    if (await fits(query, url.options.target_session_attrs)) return await sessionOf(sql, schemas, close)
     await close()
     return undefined
   } catch (error) {

@@ -77,29 +77,29 @@ describe("the database URL is found in Airflow's order", () => {
     env?: Record<string, string>
     cfg?: [string, string]
   }[] = [
-    { url: "db1", from: NEW, env: { [NEW]: "db1" } },
-    { url: "db2", from: `${NEW}_CMD`, env: { [`${NEW}_CMD`]: "echo db2" } },
-    { url: "db3", from: OLD, env: { [OLD]: "db3" } },
-    { url: "db4", from: `${OLD}_CMD`, env: { [`${OLD}_CMD`]: "echo db4" } },
+    { url: "sqlite:////db1", from: NEW, env: { [NEW]: "sqlite:////db1" } },
+    { url: "sqlite:////db2", from: `${NEW}_CMD`, env: { [`${NEW}_CMD`]: "echo sqlite:////db2" } },
+    { url: "sqlite:////db3", from: OLD, env: { [OLD]: "sqlite:////db3" } },
+    { url: "sqlite:////db4", from: `${OLD}_CMD`, env: { [`${OLD}_CMD`]: "echo sqlite:////db4" } },
     {
-      url: "db5",
+      url: "sqlite:////db5",
       from: "~/airflow/airflow.cfg [database] sql_alchemy_conn",
-      cfg: ["database", "sql_alchemy_conn = db5"],
+      cfg: ["database", "sql_alchemy_conn = sqlite:////db5"],
     },
     {
-      url: "db6",
+      url: "sqlite:////db6",
       from: "~/airflow/airflow.cfg [core] sql_alchemy_conn",
-      cfg: ["core", "sql_alchemy_conn = db6"],
+      cfg: ["core", "sql_alchemy_conn = sqlite:////db6"],
     },
     {
-      url: "db7",
+      url: "sqlite:////db7",
       from: "~/airflow/airflow.cfg [database] sql_alchemy_conn_cmd",
-      cfg: ["database", "sql_alchemy_conn_cmd = echo db7"],
+      cfg: ["database", "sql_alchemy_conn_cmd = echo sqlite:////db7"],
     },
     {
-      url: "db8",
+      url: "sqlite:////db8",
       from: "~/airflow/airflow.cfg [core] sql_alchemy_conn_cmd",
-      cfg: ["core", "sql_alchemy_conn_cmd = echo db8"],
+      cfg: ["core", "sql_alchemy_conn_cmd = echo sqlite:////db8"],
     },
     { url: "sqlite:///~/airflow/airflow.db", from: "~/airflow/airflow.db" },
   ]
@@ -125,7 +125,7 @@ describe("the database URL is found in Airflow's order", () => {
 })
 
 describe("airflow.cfg is found where Airflow finds it", () => {
-  const cfg = (name: string) => `[database]\nsql_alchemy_conn = ${name}`
+  const cfg = (name: string) => `[database]\nsql_alchemy_conn = sqlite:////${name}`
   const files = {
     "airflow/airflow.cfg": cfg("usual"),
     "af/airflow.cfg": cfg("home"),
@@ -140,7 +140,9 @@ describe("airflow.cfg is found where Airflow finds it", () => {
     // biome-ignore lint/suspicious/noTemplateCurlyInString: Airflow's form of a variable.
     [{ AIRFLOW_CONFIG: "${PLACE}/my.cfg", PLACE: "$REST", REST: "~/etc" }, "config"],
   ])("%j", async (env, url) => {
-    expect(await databaseUrl({ env: env as Record<string, string>, files })).toMatchObject({ url })
+    expect(await databaseUrl({ env: env as Record<string, string>, files })).toMatchObject({
+      url: `sqlite:////${url}`,
+    })
   })
 
   test("and the default database beside it", async () => {
@@ -149,8 +151,8 @@ describe("airflow.cfg is found where Airflow finds it", () => {
   })
 
   test("or not at all without a home directory, which costs nothing where a variable says it", async () => {
-    const config = loadAirflowConfig({ env: { [NEW]: "db" }, home: undefined, uid: USER })
-    expect((await config.databaseUrl(signal)).value.reveal()).toBe("db")
+    const config = loadAirflowConfig({ env: { [NEW]: "sqlite:////db" }, home: undefined, uid: USER })
+    expect((await config.databaseUrl(signal)).value.reveal()).toBe("sqlite:////db")
     const lost = loadAirflowConfig({ env: {}, home: undefined, uid: USER })
     expect(await lost.databaseUrl(signal).catch(({ hint }) => hint)).toContain("no home directory")
   })
@@ -168,13 +170,15 @@ describe("values", () => {
   })
 
   test("that refer to themselves come to an end", async () => {
-    expect(await databaseUrl({ env: { [NEW]: "$A", A: "$A" } })).toMatchObject({ url: "$A" })
-    expect(await databaseUrl({ env: { [NEW]: "$A", A: "x$A" } })).toHaveProperty("url")
+    expect(await databaseUrl({ env: { [NEW]: "sqlite:////$A", A: "$A" } })).toMatchObject({
+      url: "sqlite:////$A",
+    })
+    expect(await databaseUrl({ env: { [NEW]: "sqlite:////$A", A: "x$A" } })).toHaveProperty("url")
   })
 
   test("that commands print are as they are", async () => {
-    const env = { [`${NEW}_CMD`]: "printf '%s\\n' 'a$PW%%'", PW: "x" }
-    expect(await databaseUrl({ env })).toMatchObject({ url: "a$PW%%" })
+    const env = { [`${NEW}_CMD`]: "printf '%s\\n' 'sqlite:////a$PW%%'", PW: "x" }
+    expect(await databaseUrl({ env })).toMatchObject({ url: "sqlite:////a$PW%%" })
   })
 })
 
@@ -337,6 +341,26 @@ describe("is refused with a way out", () => {
   })
 
   test.each([
+    [{ env: { [NEW]: "postgresql://u:sekrit" } }, NEW, "database-url-invalid"],
+    [{ env: { [`${NEW}_CMD`]: "echo sekrit" } }, `${NEW}_CMD`, "database-url-invalid"],
+    [
+      { cfg: "[database]\nsql_alchemy_conn = mssql://u:sekrit@h/d" },
+      "~/airflow/airflow.cfg [database] sql_alchemy_conn",
+      "database-url-unsupported",
+    ],
+    [
+      { cfg: "[core]\nsql_alchemy_conn = postgresql://u:sekrit@h/d?sslmode=sekrit" },
+      "~/airflow/airflow.cfg [core] sql_alchemy_conn",
+      "tls-option-invalid",
+    ],
+  ])("where the URL cannot be used, by where it stands: %j", async (world, from, code) => {
+    const refused = await databaseUrl(world as World)
+    expect(refused).toHaveProperty("code", code)
+    expect(refused).toHaveProperty("message", expect.stringContaining(`${from}: database URL: `))
+    expect(inspect(refused)).not.toContain("sekrit")
+  })
+
+  test.each([
     [{ env: { [`${NEW}_SECRET`]: "path" } }, `${NEW}_SECRET`],
     [{ env: { [`${OLD}_SECRET`]: "path" } }, `${OLD}_SECRET`],
     [
@@ -372,6 +396,8 @@ describe("is refused with a way out", () => {
   })
 
   test("but only where airflow.cfg is needed", async () => {
-    expect(await databaseUrl({ env: { [NEW]: "db" }, cfg: "not sound" })).toMatchObject({ url: "db" })
+    expect(await databaseUrl({ env: { [NEW]: "sqlite:////db" }, cfg: "not sound" })).toMatchObject({
+      url: "sqlite:////db",
+    })
   })
 })

@@ -43,7 +43,10 @@ onEachDatabase((place) => {
     const before = await airflow.rows()
     const error = await errorOf(deliver(airflow.sink({ fernet_key: otherKey }), fresh()))
     expect(error).toMatchObject({ code: "fernet-key-wrong", retryable: false })
-    expect(error.message).toEndWith("the fernet key of fernet_key opens none of the 3 encrypted rows tried")
+    expect(error.message).toEndWith(
+      "the fernet key given as fernet_key opens none of the encrypted rows (3 tried)",
+    )
+    expect(error.hint).not.toContain("delete")
     expect(await airflow.rows()).toEqual(before)
   })
 
@@ -55,11 +58,31 @@ onEachDatabase((place) => {
       password: seal("stale", otherKey),
       is_encrypted: true,
     })
-    expect(await outcomesOf(deliver(airflow.sink(), fresh()))).toEqual(["fernet-key-wrong"])
+    const error = await errorOf(deliver(airflow.sink(), fresh()))
+    expect(error).toMatchObject({ code: "fernet-key-wrong" })
+    expect(error.message).toEndWith("opens none of the encrypted rows (1 tried)")
+    expect(error.hint).toContain(`airflow connections delete ${CONN_ID}`)
     await airflow.insert({ conn_id: "http", conn_type: "http", extra: seal("{}"), is_extra_encrypted: true })
     const credential = fresh()
     expect(await outcomesOf(deliver(airflow.sink(), credential))).toEqual(["delivered"])
     expect(await airflow.login(CONN_ID)).toMatchObject({ password: credential.password.reveal() })
+  })
+
+  test(`makes a login of ours anew that no key opened once it was deleted as the hint says, on ${place}`, async () => {
+    await using airflow = await openAirflow(place)
+    const ids = [CONN_ID, "ecr_other"]
+    for (const conn_id of ids)
+      await airflow.insert({
+        conn_id,
+        conn_type: "docker",
+        password: seal("stale", otherKey),
+        is_encrypted: true,
+      })
+    const sink = airflow.sink({ conn_id: ids })
+    const { hint } = await errorOf(deliver(sink, fresh()))
+    expect(hint).toContain(`delete ${ids.join(", ")}`)
+    await airflow.run("DELETE FROM connection")
+    expect(await outcomesOf(deliver(sink, fresh()))).toEqual(["delivered", "delivered"])
   })
 
   test(`proves the key by any of our own rows, or by 20 others, on ${place}`, async () => {

@@ -115,6 +115,22 @@ describeWithService("postgres", "postgres", ({ url: admin, socket }) => {
     }),
   )
 
+  describeWithService("pgbouncer", "pgbouncer", () =>
+    test("tells options that the pooler does not take from whatever else it refuses, PgBouncer", async () => {
+      await using airflow = await openAirflow("pgbouncer")
+      const query = `?options=${encodeURIComponent("-csearch_path=public -cstatement_timeout=9000")}`
+      const error = await errorOf(deliver(airflow.sink({ url: airflow.url + query }), fresh()))
+      expect(error).toMatchObject({ code: "pooler-options", retryable: false })
+      expect(error.message).toContain("refuses the startup parameter options")
+      expect(error.hint).toContain("ignore_startup_parameters = options")
+      const stranger = airflow.url.replace(/\/\/[^@]*@/, "//stranger:pw@") + query
+      expect(await errorOf(deliver(airflow.sink({ url: stranger }), fresh()))).toMatchObject({
+        code: "pooler-refused",
+        message: expect.stringContaining("startup parameter"),
+      })
+    }),
+  )
+
   test("goes on to the next host where the first does not answer", async () => {
     await using airflow = await openAirflow("postgres")
     const { host, pathname } = new URL(airflow.url)

@@ -62,6 +62,22 @@ export const airflowCases: readonly Case[] = [
     },
   },
   {
+    text: "refuses the startup parameter options",
+    fault: "PgBouncer before a URL with options",
+    lack: absenceOf("pgbouncer"),
+    async make(lab) {
+      const airflow = lab.keep(await openAirflow("pgbouncer"))
+      const url = `${airflow.url}?options=-cstatement_timeout%3D9000`
+      return deliver(lab, `airflow-db,url=${url},fernet_key=${fernetKey},conn_id=ecr`)
+    },
+  },
+  {
+    text: "the server's socket is not there",
+    fault: "a URL without a host, and no server on this machine",
+    make: (lab) =>
+      deliver(lab, "airflow-db,url=postgresql:///airflow?host=/nowhere,allow_plaintext=true,conn_id=ecr"),
+  },
+  {
     text: "the root certificate file",
     fault: "a URL of Airflow's that verifies, and no authority in libpq's folder",
     make: (lab) =>

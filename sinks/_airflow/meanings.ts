@@ -1,0 +1,162 @@
+// What the codes of the databases' drivers mean, and the way out: one table for all of them.
+// A code is all that decides, and where it is one for files and for sockets, which of the two the URL names.
+import type { FailureContext } from "./failure.ts"
+
+/** What a code means, to a person. */
+type Meaning = {
+  readonly codes: RegExp
+  /** Where the codes alone do not tell. */
+  readonly of?: (context: FailureContext) => boolean
+  readonly code: string
+  readonly message: string
+  /** Whether the server's own words are needed to tell what it is. */
+  readonly quotes?: true
+  readonly hint: string | ((context: FailureContext) => string)
+}
+
+// What failed last, where several servers were tried.
+const socketOf = ({ url }: FailureContext) => url?.addresses.at(-1)?.socket
+const atSocket = (context: FailureContext) => socketOf(context) !== undefined
+const namesOfSockets = (context: FailureContext) =>
+  context.url?.dialect === "mysql"
+    ? `unix_socket=${socketOf(context)}`
+    : `${socketOf(context)}, by the folder in host= and the port`
+
+/** For a code that is not in the table. */
+export const UNKNOWN: Omit<Meaning, "codes" | "of"> = {
+  code: "database-error",
+  message: "the database refused",
+  hint: "look the code up in the database's manual; its own log tells more",
+}
+
+/** The first that fits counts. */
+export const MEANINGS: readonly Meaning[] = [
+  {
+    codes:
+      /^(28P01|28000|ER_ACCESS_DENIED_ERROR|ER_ACCESS_DENIED_NO_PASSWORD_ERROR|SASL_SIGNATURE_MISMATCH)$/,
+    code: "login-refused",
+    message: "the server refused the user or the password",
+    hint: ({ url }) =>
+      `check user${url?.user ? ` ${url.user}` : ""} and password of the URL, and that the server lets this user in from here`,
+  },
+  {
+    codes: /^(AUTH_SWITCH_PLUGIN_ERROR|AUTH_TYPE_NOT_IMPLEMENTED|ER_NOT_SUPPORTED_AUTH_MODE)$/,
+    code: "login-method",
+    message: "the server asks for a login method that the driver does not know",
+    hint: "MariaDB's ed25519 accounts are not supported: give ecrelay an account that uses mysql_native_password or caching_sha2_password (PostgreSQL: scram-sha-256)",
+  },
+  {
+    // PgBouncer has one code for whatever keeps a client out, passing or not; 1.18 even for a wrong password.
+    codes: /^08P01$/,
+    code: "pooler-refused",
+    message: "the connection pooler let us not in",
+    quotes: true,
+    hint: "check user, password and database of the URL against PgBouncer's configuration; its log tells more",
+  },
+  {
+    // ER_DISK_FULL_NOWAIT is MySQL 8's.
+    codes: /^(SQLITE_FULL|53100|ER_DISK_FULL(_NOWAIT)?|ER_RECORD_FILE_FULL)$/,
+    code: "no-space",
+    message: "no space is left where the database lies",
+    hint: "free some there; nothing was changed",
+  },
+  {
+    codes: /^(3D000|ER_BAD_DB_ERROR)$/,
+    code: "database-missing",
+    message: "there is no such database",
+    hint: "check the name at the end of the URL; `airflow db check` tells what Airflow uses",
+  },
+  {
+    codes: /^(42P01|ER_NO_SUCH_TABLE)$/,
+    code: "table-missing",
+    message: "there is no connection table",
+    hint: "run: airflow db migrate",
+  },
+  {
+    codes: /^(42501|ER_(DB|TABLE|COLUMN)ACCESS_DENIED_ERROR|ER_SPECIFIC_ACCESS_DENIED_ERROR)$/,
+    code: "permission-denied",
+    message: "the user may not do this in the database",
+    hint: grantHint,
+  },
+  {
+    codes: /^(25006|ER_OPTION_PREVENTS_STATEMENT|ER_CANT_EXECUTE_IN_READ_ONLY_TRANSACTION)$/,
+    code: "read-only",
+    message: "the server is read-only, perhaps a replica",
+    hint: "point the URL at the primary server",
+  },
+  {
+    codes: /^(23505|ER_DUP_ENTRY|SQLITE_CONSTRAINT_UNIQUE)$/,
+    code: "created-meanwhile",
+    message: "somebody else created the connection at the same moment; nothing was written",
+    hint: "try again: the next attempt finds it",
+  },
+  {
+    codes:
+      /^(55P03|40001|40P01|57014|ER_LOCK_DEADLOCK|ER_LOCK_WAIT_TIMEOUT|ER_STATEMENT_TIMEOUT|ER_QUERY_TIMEOUT)$/,
+    code: "locked",
+    message: "others held the table for too long; nothing was written",
+    hint: "try again; if it stays so, look for a long transaction in the database",
+  },
+  {
+    codes: /^SQLITE_(BUSY|LOCKED)$/,
+    code: "locked",
+    message: "the file stayed locked by another program; nothing was written",
+    hint: "try again; if it stays so, look for a program that keeps a transaction open on it",
+  },
+  {
+    codes: /^(EACCES|EPERM)$/,
+    of: atSocket,
+    code: "permission-denied",
+    message: "the server's socket may not be opened",
+    hint: (context) =>
+      `run ecrelay as a user who may open ${socketOf(context)} and the folders above it, or name the server's host in the URL`,
+  },
+  {
+    codes: /^(SQLITE_(READONLY|CANTOPEN)|EACCES|EPERM|EROFS)$/,
+    code: "permission-denied",
+    message: "the file or its folder cannot be opened for writing",
+    hint: "run ecrelay as Airflow's own user, or let its user write both (SQLite keeps a journal beside the file)",
+  },
+  {
+    codes: /^SQLITE_(NOTADB|CORRUPT)$/,
+    code: "not-a-database",
+    message: "the file is not a sound SQLite database",
+    hint: "check the path; for a damaged database, restore a copy",
+  },
+  {
+    codes: /^(ENOENT|ENOTDIR)$/,
+    of: atSocket,
+    code: "unreachable",
+    message: "the server's socket is not there",
+    hint: (context) =>
+      `see that the server runs on this machine and that its socket is where the URL says (${namesOfSockets(context)}), or name the server's host`,
+  },
+  {
+    codes: /^ECONNREFUSED$/,
+    of: atSocket,
+    code: "unreachable",
+    message: "nobody listens at the server's socket",
+    hint: (context) =>
+      `start the server whose socket ${socketOf(context)} is, or name the server's host in the URL`,
+  },
+  {
+    codes: /^(ENOTFOUND|EAI_AGAIN)$/,
+    code: "unreachable",
+    message: "the server's name is not known",
+    hint: "check the host in the URL, and this machine's name service",
+  },
+  {
+    codes:
+      /^(E(CONN[A-Z]+|TIMEDOUT|PIPE|HOST[A-Z]+|NET[A-Z]+)|CONNECT_TIMEOUT|CONNECTION_[A-Z]+|PROTOCOL_CONNECTION_LOST|53300|57P0[1-5]|08...|ER_CON_COUNT_ERROR|ER_TOO_MANY_USER_CONNECTIONS|ER_SERVER_SHUTDOWN)$/,
+    code: "unreachable",
+    message: "the server does not answer",
+    hint: "check host and port in the URL, that the server runs, and that it listens for this machine",
+  },
+]
+
+function grantHint({ url, table = "connection" }: FailureContext): string {
+  const user = url?.user ?? "ecrelay"
+  if (url?.dialect === "mysql") return `GRANT SELECT, INSERT, UPDATE ON ${table} TO '${user}'@'%';`
+  const sequence = table.replace(/connection$/, "connection_id_seq")
+  return `GRANT SELECT, INSERT, UPDATE ON ${table} TO "${user}"; GRANT USAGE ON SEQUENCE ${sequence} TO "${user}";`
+}
