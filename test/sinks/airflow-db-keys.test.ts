@@ -101,6 +101,21 @@ onEachDatabase((place) => {
     expect(new Set(outcomes)).toEqual(new Set(["delivered"]))
   })
 
+  test(`looks at the 20 newest of the others for its proof, and at no more, on ${place}`, async () => {
+    await using airflow = await openAirflow(place)
+    await airflow.insert({ conn_id: "opens", conn_type: "http", plain: "theirs" })
+    for (let i = 0; i < 20; i++)
+      await airflow.insert({
+        ...{ conn_id: `closed_${i}`, conn_type: "http" },
+        ...{ password: seal("x", otherKey), is_encrypted: true },
+      })
+    const error = await errorOf(deliver(airflow.sink(), fresh()))
+    expect(error.message).toEndWith("opens none of the 20 encrypted rows tried")
+    expect(await airflow.rows(CONN_ID)).toEqual([])
+    await airflow.run("DELETE FROM connection WHERE conn_id = 'closed_19'")
+    expect(await outcomesOf(deliver(airflow.sink(), fresh()))).toEqual(["delivered"])
+  })
+
   test(`lets Airflow's configuration decide where nothing is encrypted yet, on ${place}`, async () => {
     await using airflow = await openAirflow(place)
     const sink = (env: Record<string, string>, more = {}) =>

@@ -1,5 +1,6 @@
 // The airflow-db sink on MariaDB and MySQL: the shared contract on real servers, and what is special about them.
 import { expect, test } from "bun:test"
+import { randomBytes } from "node:crypto"
 import kind from "../../sinks/airflow-db.ts"
 import { Secret } from "../../src/credential.ts"
 import {
@@ -69,6 +70,31 @@ function specialTests(place: "mariadb" | "mysql"): void {
     const sink = airflow.sink({ conn_id: ["ecr", "Ecr"] })
     expect(await outcomesOf(deliver(sink, fresh()))).toEqual(["delivered", "delivered"])
     expect((await airflow.rows()).map(({ conn_id }) => conn_id)).toEqual(["ecr", "Ecr"])
+  })
+
+  test(`writes into Airflow's sql_alchemy_schema, ${place}`, async () => {
+    // The table that a careless statement would find is too narrow besides.
+    await using airflow = await openAirflow(place, "1.10.6")
+    const schema = `Air \`flow_${randomBytes(4).toString("hex")}`
+    const table = `\`${schema.replace("`", "``")}\`.connection`
+    await airflow.run(`CREATE DATABASE ${table.replace(/\.connection$/, "")}`)
+    await airflow.run(`CREATE TABLE ${table} LIKE connection`)
+    await airflow.run(`ALTER TABLE ${table} MODIFY password TEXT, ADD UNIQUE (conn_id)`)
+    const env = {
+      AIRFLOW__DATABASE__SQL_ALCHEMY_CONN: airflow.url,
+      AIRFLOW__DATABASE__SQL_ALCHEMY_SCHEMA: schema,
+      AIRFLOW__CORE__FERNET_KEY: fernetKey,
+    }
+    const sink = makeSink(kind, { conn_id: ["ecr", "other"] }, testDeps({ env }))
+    const hosts = async () => (await airflow.run(`SELECT host FROM ${table}`)).map(({ host }) => host)
+    expect(await sink.check?.(sink.targets(REGISTRY), calm())).toMatchObject([{ level: "ok" }])
+    // Made, then changed.
+    for (const registry of [ZERO_REGISTRY, REGISTRY]) {
+      expect(await outcomesOf(deliver(sink, fresh(registry)))).toEqual(["delivered", "delivered"])
+      expect(await hosts()).toEqual([registry.host, registry.host])
+    }
+    expect(await airflow.rows()).toEqual([])
+    await airflow.run(`DROP DATABASE ${table.replace(/\.connection$/, "")}`)
   })
 
   test(`sends nothing longer than the server takes, ${place}`, async () => {

@@ -1,6 +1,7 @@
 // The airflow-db sink on PostgreSQL and through PgBouncer in transaction mode: the shared contract on real servers, and
 // what is special about them.
 import { expect, test } from "bun:test"
+import { randomBytes } from "node:crypto"
 import { fileURLToPath } from "node:url"
 import kind from "../../sinks/airflow-db.ts"
 import {
@@ -15,6 +16,7 @@ import {
   outcomesOf,
 } from "../support/airflow-db.ts"
 import { fernetKey } from "../support/airflow-rows.ts"
+import { urlOfUser } from "../support/airflow-user.ts"
 import { describeWithService } from "../support/services.ts"
 import { testSink } from "../support/sink-suite.ts"
 import { makeSink, manyRegistries, REGISTRY, testDeps } from "../support/sinks.ts"
@@ -101,6 +103,22 @@ describeWithService("postgres", "postgres", ({ url: admin, socket }) => {
         expect(await airflow.rows()).toEqual([])
       })
     })
+
+  test("tells the server what else the URL's options say", async () => {
+    await using airflow = await openAirflow("postgres")
+    // A user who has no right of its own, and a role that it takes for the session.
+    const role = `Air flow ${randomBytes(4).toString("hex")}`
+    const url = await urlOfUser(airflow, "REFERENCES")
+    await airflow.run(`CREATE ROLE "${role}"`)
+    // Before the GRANT, which since PostgreSQL 16 keeps what it finds.
+    await airflow.run(`ALTER ROLE ${new URL(url).username} NOINHERIT`)
+    await airflow.run(`GRANT "${role}" TO ${new URL(url).username}`)
+    await airflow.run(`GRANT SELECT, INSERT, UPDATE ON connection TO "${role}"`)
+    await airflow.run(`GRANT USAGE ON SEQUENCE connection_id_seq TO "${role}"`)
+    const options = encodeURIComponent(`-csearch_path=public -c role=${role.replaceAll(" ", "\\ ")}`)
+    const sink = airflow.sink({ url: `${url}?options=${options}` })
+    expect(await outcomesOf(deliver(sink, fresh()))).toEqual(["delivered"])
+  })
 
   describeWithService("pgbouncer", "pgbouncer", () =>
     test("leaves nothing of itself in a session that it shares, PgBouncer", async () => {

@@ -32,25 +32,28 @@ onEachServer((place) => {
   test(`widens the password column when asked to, and only when needed, on ${place}`, async () => {
     await using airflow = await openAirflow(place, "1.10.6")
     const sink = airflow.sink({ widen_password: "true" })
-    const width = async () => {
-      const [column] = await airflow.run(
-        `SELECT data_type AS name FROM information_schema.columns WHERE table_name = 'connection' AND column_name = 'password'
+    const column = async () => {
+      const [found] = await airflow.run(
+        `SELECT data_type AS type, is_nullable AS nullable FROM information_schema.columns WHERE table_name = 'connection' AND column_name = 'password'
          AND table_schema = ${place === "postgres" ? "current_schema()" : "database()"}`,
       )
-      return column?.name
+      return found
     }
+    const narrow = { type: expect.stringMatching(/varchar|character varying/), nullable: "YES" }
+    await airflow.insert({ conn_id: "empty", conn_type: "http" })
     expect(await outcomesOf(deliver(sink, fresh(ZERO_REGISTRY, 200)))).toEqual(["delivered"])
-    expect(await width()).toMatch(/varchar|character varying/)
+    expect(await column()).toEqual(narrow)
     await airflow.insert({ conn_id: "http", conn_type: "http", plain: "theirs" })
     await airflow.insert({ conn_id: CONN_ID, conn_type: "http", plain: "theirs" })
     expect(await outcomesOf(deliver(sink, fresh()))).toEqual(["not-ours"])
-    expect(await width()).toMatch(/varchar|character varying/)
+    expect(await column()).toEqual(narrow)
     await airflow.run(`DELETE FROM connection WHERE conn_id = '${CONN_ID}'`)
     const credential = fresh()
     expect(await outcomesOf(deliver(sink, credential))).toEqual(["delivered"])
-    expect(await width()).toBe("text")
+    expect(await column()).toEqual({ type: "text", nullable: "YES" })
     expect(await airflow.login(CONN_ID)).toMatchObject({ password: credential.password.reveal() })
     expect(await airflow.login("http")).toMatchObject({ password: "theirs" })
+    expect(await airflow.rows("empty")).toMatchObject([{ password: null }])
   })
 
   test(`fits exactly what VARCHAR(5000) holds on ${place}`, async () => {
