@@ -22,7 +22,7 @@ export async function findConnection(
     [connId],
   )
   const rows = found.filter((row) => row.conn_id === connId)
-  if (rows.length === 0 && found[0]) throw otherCase(String(found[0].conn_id))
+  if (rows.length === 0 && found[0]) throw likeOf(String(found[0].conn_id))
   const [first, ...others] = rows.map((row) => readRow(row, setting))
   const isSame = (other: ConnectionFields) => JSON.stringify(other) === JSON.stringify(first)
   if (others.every(isSame)) return first
@@ -33,10 +33,10 @@ export async function findConnection(
 }
 
 // MySQL's collation takes both for one, and Airflow with it; whoever reads our words need not.
-function otherCase(connId: string): AirflowError {
+function likeOf(connId: string): AirflowError {
   return new AirflowError(`the database takes it for ${connId}`, {
     code: "conn-id-taken",
-    hint: `upper and lower case do not count there: write it as ${connId}`,
+    hint: `its collation does not tell the two apart: write it as ${connId}`,
   })
 }
 

@@ -77,7 +77,7 @@ describe("a row", () => {
         const { code, hint } = await refusalOf(placeOf(airflow), {}, "AWS_eu")
         expect({ code, hint }).toEqual({
           code: "conn-id-taken",
-          hint: "upper and lower case do not count there: write it as aws_eu",
+          hint: "its collation does not tell the two apart: write it as aws_eu",
         })
       })
     })
