@@ -110,6 +110,6 @@ function hintOf({ code, hint }: DeliveryError, variable: string, { url, table = 
   if (code === "permission-denied" && url && url.dialect !== "sqlite")
     return `reading is enough: GRANT SELECT ON ${table} for the user of the URL`
   if (code === "airflow-config-missing") return `set ${variable}, or ${hint}; ${OPTIONS}`
-  if (code === "fernet-key-missing" || code === "fernet-key-wrong") return `${hint}; ${OPTIONS}`
+  if (code.startsWith("fernet-key-") || code.startsWith("tls-")) return `${hint}; ${OPTIONS}`
   return hint
 }

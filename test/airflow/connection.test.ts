@@ -121,6 +121,13 @@ describe("where there is none that can be read", () => {
     )
   })
 
+  test("where another url helps, the hint says where one is given", async () => {
+    const env = { AIRFLOW__DATABASE__SQL_ALCHEMY_CONN: "postgresql://u@db/airflow?require_auth=none" }
+    const { code, hint } = await refusalOf({}, { env })
+    expect(code).toBe("tls-option-invalid")
+    expect(hint).toEndWith("--airflow-url is the same url")
+  })
+
   test("what is plain needs no key", async () => {
     await using airflow = await openAirflow("sqlite")
     const { plain, ...bare } = ROW
