@@ -4,11 +4,13 @@ import { FetchError, isRetryable } from "./errors.ts"
 import type { Outcome } from "./outcome.ts"
 import type { PlannedDelivery, PlannedSink } from "./plan.ts"
 import { type RefreshDeps, refresh } from "./refresh.ts"
-import { backoffDelay, type Due, dueIn, isDue, NOW, refreshDelay, untilDue } from "./schedule.ts"
+import { backoffDelay, type Due, dueIn, isDue, keptDelay, NOW, untilDue } from "./schedule.ts"
 
 /** What the loop uses, beside what a refresh uses. */
 export type DaemonDeps = RefreshDeps & {
   readonly intervalMs: number | undefined
+  /** How much life, in milliseconds, is enough to leave alone what was found. */
+  readonly minRemainingMs?: number | undefined
   /** Told of every attempt, of those together that one turn made. */
   readonly onAttempts: (attempts: readonly Attempt[]) => void
   /** Told once, when every target of a sink that is not optional holds a fresh login. */
@@ -40,23 +42,29 @@ export function longestTurn(timeoutMs: number): number {
   return LONGEST_SLEEP_MS + 2 * timeoutMs + 30_000
 }
 
-/** Keeps all fresh until the signal is aborted. `fresh` are those of them that need nothing now, with their expiry. */
+/** Keeps all fresh until the signal is aborted. `kept` are those of them that need nothing now, as outcomes. */
 export async function runDaemon(
   all: readonly PlannedDelivery[],
   deps: DaemonDeps,
   signal: AbortSignal,
-  fresh: ReadonlyMap<PlannedDelivery, number> = new Map(),
+  kept: ReadonlyMap<PlannedDelivery, Outcome> = new Map(),
 ): Promise<void> {
+  const { intervalMs, minRemainingMs = 0, random } = deps
   const moment = { now: deps.clock.now(), uptime: deps.clock.uptime() }
   const states = new Map<PlannedDelivery, State>()
+  const attempts: Attempt[] = []
   for (const delivery of all) {
-    const expiresAt = fresh.get(delivery)
-    const due =
-      expiresAt === undefined
-        ? NOW
-        : dueIn(refreshDelay(expiresAt - moment.now, deps.intervalMs, deps.random()).delayMs, moment)
-    states.set(delivery, { due, failures: 0, fresh: expiresAt !== undefined })
+    const outcome = kept.get(delivery)
+    const remainingMs = (outcome?.expiresAt ?? 0) - moment.now
+    const nextMs = outcome ? keptDelay(remainingMs, minRemainingMs, intervalMs, random()) : 0
+    states.set(delivery, {
+      due: outcome ? dueIn(nextMs, moment) : NOW,
+      failures: 0,
+      fresh: outcome !== undefined,
+    })
+    if (outcome) attempts.push({ delivery, outcome, failures: 0, nextMs })
   }
+  deps.onAttempts(attempts)
   const ready = readiness(states, deps.onReady)
   const wake: Wake = { count: 0, sleep: new AbortController() }
   deps.onRefreshNow?.(() => {

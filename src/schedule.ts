@@ -52,6 +52,20 @@ export function refreshDelay(
   return { delayMs: Math.max(LEAST_DELAY_MS, delayMs), marginWins: wantedMs > latestMs }
 }
 
+/**
+ * How long a login that was found is left alone, in milliseconds, while it is good for at least `leastMs`: its own beginning is
+ * not known, so the margin before expiry is the person's.
+ */
+export function keptDelay(
+  remainingMs: number,
+  leastMs: number,
+  intervalMs: number | undefined,
+  random: number,
+): number {
+  const { delayMs } = refreshDelay(remainingMs, intervalMs, random)
+  return Math.max(LEAST_DELAY_MS, Math.min(delayMs, (remainingMs - leastMs) * (1 - random / 10)))
+}
+
 // However short a life, AWS is not asked more often than this.
 const LEAST_DELAY_MS = 1000
 

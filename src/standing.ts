@@ -14,17 +14,12 @@ type Known = {
   readonly error?: unknown
   /** What the target holds, as far as this process wrote or saw it. */
   readonly expiresAt?: number | undefined
-  readonly nextAt?: number
+  readonly nextAt: number
 }
 
-/** A standing in which nothing was tried yet, but for what was found `fresh`, with its expiry. */
-export function createStanding(
-  deliveries: readonly PlannedDelivery[],
-  fresh: ReadonlyMap<PlannedDelivery, number>,
-  clock: { now(): number },
-): Standing {
+/** A standing in which nothing was tried yet. */
+export function createStanding(deliveries: readonly PlannedDelivery[], clock: { now(): number }): Standing {
   const known = new Map<PlannedDelivery, Known>()
-  for (const [delivery, expiresAt] of fresh) known.set(delivery, { expiresAt })
   return {
     note({ delivery, outcome, nextMs }) {
       const { error } = outcome
@@ -61,7 +56,7 @@ function complaint({ error, expiresAt }: Known, count: number, now: number): str
 }
 
 function next(of: readonly Known[], worst: Known | undefined): string | undefined {
-  const times = of.map(({ nextAt }) => nextAt).filter((at) => at !== undefined)
+  const times = of.map(({ nextAt }) => nextAt)
   if (times.length === 0) return undefined
   return `next ${worst ? "attempt" : "refresh"} ${formatTime(Math.min(...times))}`
 }

@@ -2,7 +2,7 @@
 import { expect, test } from "bun:test"
 import fc from "fast-check"
 import { longestTurn, runDaemon } from "../src/daemon.ts"
-import type { Outcome } from "../src/outcome.ts"
+import { described, type Outcome } from "../src/outcome.ts"
 import { deliveriesOf, type Plan, type PlannedDelivery, type PlannedRegistry } from "../src/plan.ts"
 import type { Sink } from "../src/sink.ts"
 import {
@@ -41,6 +41,7 @@ function start(
   world: ReturnType<typeof fakeWorld>,
   plan: Plan,
   freshUntil: (delivery: PlannedDelivery) => number | undefined = () => undefined,
+  minRemainingMs?: number,
 ) {
   const turns: number[] = []
   let refreshNow = () => {}
@@ -48,10 +49,11 @@ function start(
   const told: Told[] = []
   const readyAt: number[] = []
   const deliveries = deliveriesOf(plan)
-  const fresh = new Map(
-    deliveries.flatMap((delivery) => {
+  const kept = new Map(
+    deliveries.flatMap((delivery): [PlannedDelivery, Outcome][] => {
       const expiresAt = freshUntil(delivery)
-      return expiresAt === undefined ? [] : [[delivery, expiresAt] as const]
+      if (expiresAt === undefined) return []
+      return [[delivery, { ...described(delivery, new Map()), outcome: "skipped", expiresAt }]]
     }),
   )
   const done = runDaemon(
@@ -60,6 +62,7 @@ function start(
       ...world.deps,
       plan,
       intervalMs: world.intervalMs,
+      minRemainingMs,
       onAttempts: (attempts) => void told.push(...attempts.map((one) => ({ ...one, at: world.clock.now() }))),
       onReady: () => void readyAt.push(world.clock.now() - START),
       onTurn: () => void turns.push(world.clock.now() - START),
@@ -68,7 +71,7 @@ function start(
       },
     },
     stop.signal,
-    fresh,
+    kept,
   )
   return {
     told,
@@ -560,6 +563,22 @@ test("what is fresh already is left alone until half of what is left of its life
   expect(readyAt).toEqual([0])
   await world.clock.advance(1)
   expect(timesOf(sink)).toEqual([4 * HOUR])
+})
+
+test("what is found good for little more than is wanted is not left alone until it is good for less", async () => {
+  const world = fakeWorld({ intervalMs: 6 * HOUR })
+  const sink = fakeSink("one", world.clock)
+  const { told } = start(
+    world,
+    planOf([sink], [ownIn("eu-west-1")]),
+    () => START + 4 * HOUR + MINUTE,
+    4 * HOUR,
+  )
+  await world.clock.advance(MINUTE + 1)
+  expect(told.map(({ outcome, nextMs }) => [outcome.outcome, nextMs])).toEqual([
+    ["skipped", MINUTE],
+    ["delivered", 6 * HOUR],
+  ])
 })
 
 test("a target that holds a later login from another instance is left alone and looked at again in time", async () => {

@@ -7,6 +7,7 @@ import {
   expiryMargin,
   isDue,
   isPastHalf,
+  keptDelay,
   NOW,
   refreshDelay,
   untilDue,
@@ -56,6 +57,14 @@ test("of many instances that begin together, no two fetch again at the same mome
     expect(new Set(delays).size).toBe(20)
     expect(Math.max(...delays) - Math.min(...delays)).toBeGreaterThan(0.09 * Math.max(...delays))
   }
+})
+
+test("a login that was found is left alone until it is good for the least that is wanted, and no longer than one of ours", () => {
+  expect(keptDelay(4 * HOUR + 25 * SECOND, 4 * HOUR, 6 * HOUR, 0)).toBe(25 * SECOND)
+  expect(keptDelay(11 * HOUR, 4 * HOUR, 6 * HOUR, 0)).toBe(6 * HOUR)
+  expect(keptDelay(11 * HOUR, 4 * HOUR, undefined, 0)).toBe(5.5 * HOUR)
+  expect(keptDelay(8 * HOUR, 4 * HOUR, 6 * HOUR, 0.5)).toBe(3.8 * HOUR)
+  expect(keptDelay(4 * HOUR, 4 * HOUR, 6 * HOUR, 0)).toBe(SECOND)
 })
 
 test("a clock that is behind does not stretch a token's life beyond twelve hours", () => {

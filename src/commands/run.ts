@@ -117,9 +117,7 @@ async function runSession(
   const { skipped, accounts } = await withDeadline(timeoutMs, clock, stop, (signal) =>
     skipFresh(session, deliveries, signal),
   )
-  const fresh = new Map([...skipped].map(([delivery, { expiresAt }]) => [delivery, expiresAt as number]))
-  for (const outcome of skipped.values()) logOutcome(outcome, undefined, log)
-  const standing = createStanding(deliveries, fresh, clock)
+  const standing = createStanding(deliveries, clock)
   log("info", `keeping ${deliveries.length} target${deliveries.length === 1 ? "" : "s"} fresh`)
   const deps = {
     plan,
@@ -130,6 +128,7 @@ async function runSession(
     accounts,
     probe: createProbe(world),
     intervalMs,
+    minRemainingMs: config.minRemainingMs,
     onAttempts(attempts: readonly Attempt[]) {
       for (const attempt of attempts) standing.note(attempt)
       logAttempts(attempts, log)
@@ -143,7 +142,7 @@ async function runSession(
       wishes.refreshNow = refreshNow
     },
   }
-  await runDaemon(deliveries, deps, stop, fresh)
+  await runDaemon(deliveries, deps, stop, skipped)
 }
 
 function createTokens({ aws, config, world, log }: Session): TokenStore {
@@ -186,16 +185,14 @@ function logFailure(attempts: readonly Attempt[], { sink, target, registry, erro
 
 function logOutcome(
   { outcome, sink, target, registry, expiresAt, warning }: Outcome,
-  attempt: Attempt | undefined,
+  { failures, nextMs }: Attempt,
   log: Log,
 ): void {
-  const next = attempt ? `; next in ${formatDuration(attempt.nextMs)}` : ""
   const fields = { sink, target, registry, outcome }
   const until = expiresAt === undefined ? "" : ` until ${formatInstant(expiresAt)}`
-  const failures = attempt?.failures ?? 0
   const word =
     failures > 0 ? `${outcome} again after ${failures} failure${failures === 1 ? "" : "s"}` : outcome
-  log("info", `${sink} ${target}: ${word}${until}${next}`, {
+  log("info", `${sink} ${target}: ${word}${until}; next in ${formatDuration(nextMs)}`, {
     ...fields,
     expiresAt: expiresAt && new Date(expiresAt).toISOString(),
   })
