@@ -37,7 +37,7 @@ export default defineSink({
       v.pipe(
         v.picklist(LOGIN_FORMATS),
         v.description(
-          "airflow: as Airflow's backend reads it (airflow-uri: the same as a URI); docker-config: a whole config.json, with the logins of all registries for which the name is the same; password: nothing else; json: host, username, password, expiresAt",
+          "airflow (the default): as Airflow's backend reads it (airflow-uri: the same as a URI); docker-config: a whole config.json, with the logins of all registries for which the name is the same; password: nothing else; json: host, username, password, expiresAt",
         ),
       ),
       "airflow",

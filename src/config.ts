@@ -124,6 +124,8 @@ function readAirflow(reading: Reading, file: ConfigFile | undefined): AirflowPla
   const { url, fernet_key } = parsed.success ? parsed.output : {}
   const given = reading.texts("airflow_url")?.texts[0]
   // A URL of its own is another Airflow, whose key is another too.
+  if (given && (url || fernet_key))
+    reading.notes.push(`${reading.texts("airflow_url")?.from} replaces all of [airflow] in ${file?.path}`)
   if (given) return { url: given }
   return { ...(url ? { url } : {}), ...(fernet_key ? { fernet_key } : {}) }
 }

@@ -111,6 +111,7 @@ test("a URL of Airflow on the command line is another Airflow, and so is one of 
   const airflow = { url: "postgresql://db.example/airflow", fernet_key: "env:KEY" }
   const sink = "airflow-db,conn_id=ecr"
   const flagged = await parse({ sink, airflow_url: "postgresql://other.example/airflow" }, { airflow })
+  expect(flagged.notes).toEqual(["--airflow-url replaces all of [airflow] in c.toml"])
   expect(flagged.airflow).toEqual({ url: "postgresql://other.example/airflow" })
   const { sinks } = await parse({ sink: `${sink},url=postgresql://own.example/airflow` }, { airflow })
   const [target] = sinks[0]?.sink.targets(ownRegistry("123456789012", "eu-west-1")) ?? []

@@ -40,6 +40,7 @@ describe("swarm-services", () => {
   // Keeps what it was called with, and the logins that it found.
   const FAKE_DOCKER = `#!/bin/sh
 echo "$*" >> ${folder}/calls
+[ "$DOCKER_HOST" = down ] && { echo "Cannot connect to the Docker daemon" >&2; exit 1; }
 case "$2" in
   ls) printf 'web\\nworker\\nproxy\\n' ;;
   inspect) for name; do :; done
@@ -93,6 +94,13 @@ exit 0
   testUnless(lacking("jq"), "takes the services that are named, and no others", async () => {
     await swarm("unix:///x", ["worker"]).deliver()
     expect(updates()).toEqual([`${UPDATE} worker`])
+  })
+
+  testUnless(lacking("jq"), "does not take a docker that is down for one without services", async () => {
+    const error = await swarm("down")
+      .deliver()
+      .catch((error: Error) => error)
+    expect(String(error)).toContain("Cannot connect to the Docker daemon")
   })
 
   testUnless(lacking("jq"), "tries every service, and says which one keeps its old login", async () => {
@@ -199,6 +207,26 @@ describe("artifactory", () => {
         await server.stop()
       }
       expect((await artifactory(server.url).deliver())[0]).toMatchObject({ error: { retryable: true } })
+    },
+  )
+
+  testUnless(
+    lacking("python3"),
+    "says that one of the repositories is not to be had, and serves the others",
+    async () => {
+      const server = startArtifactory()
+      try {
+        const { deliver, sink } = artifactory(server.url, "t0ken", ["ecr", "typo"])
+        const failed = { outcome: "failed", error: { message: expect.stringContaining("repository typo") } }
+        expect(await deliver()).toMatchObject([failed, failed])
+        expect(server.repositories.get("ecr")?.password).toBe(credentials[0]?.password.reveal())
+        expect((await sink.check?.(sink.targets(REGISTRY), calm()))?.at(-1)).toMatchObject({
+          level: "error",
+          message: expect.stringContaining("repository typo"),
+        })
+      } finally {
+        await server.stop()
+      }
     },
   )
 
