@@ -120,6 +120,15 @@ test.each(["delete", "wal"])("delivers durably in journal mode %s, without chang
   expect(await airflow.run("PRAGMA journal_mode")).toEqual([{ journal_mode: mode }])
 })
 
+test("waits at the commit until the disk has it, in WAL mode too, whose own default does not", async () => {
+  await using airflow = await openAirflow("sqlite")
+  await airflow.run("PRAGMA journal_mode = wal")
+  const session = await openSqlite(parseDatabaseUrl(airflow.url))
+  // 2 is FULL.
+  expect(await session.query("PRAGMA synchronous")).toEqual([{ synchronous: 2 }])
+  await session.close()
+})
+
 // A transaction that does not fit SQLite's cache takes the file for itself long before it commits.
 test("lets Airflow read until the moment of the commit, however much is written", async () => {
   await using airflow = await openAirflow("sqlite")
