@@ -29,7 +29,7 @@ const MEANINGS: readonly {
     names: ["CredentialsProviderError", "TokenProviderError"],
     code: "no-credentials",
     text: "no AWS credentials found",
-    hint: "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, name a --profile, or give the machine an instance role; `aws sts get-caller-identity` shows whether AWS's own tool finds any",
+    hint: "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, name a --profile, log in again where it is one of SSO (`aws sso login`), or give the machine an instance role; `aws sts get-caller-identity` shows whether AWS's own tool finds any",
   },
   {
     names: ["AccessDeniedException", "AccessDenied", "UnauthorizedOperation"],

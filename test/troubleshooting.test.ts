@@ -6,11 +6,20 @@ import { join } from "node:path"
 import { binary } from "./support/binary.ts"
 import { airflowCases } from "./troubleshooting/airflow.ts"
 import { awsCases } from "./troubleshooting/aws.ts"
+import { databaseCases } from "./troubleshooting/databases.ts"
 import { type Case, openLab } from "./troubleshooting/lab.ts"
 import { machineCases } from "./troubleshooting/machine.ts"
+import { settingsCases } from "./troubleshooting/settings.ts"
 import { storeCases } from "./troubleshooting/stores.ts"
 
-const CASES: readonly Case[] = [...awsCases, ...airflowCases, ...storeCases, ...machineCases]
+const CASES: readonly Case[] = [
+  ...awsCases,
+  ...settingsCases,
+  ...databaseCases,
+  ...airflowCases,
+  ...storeCases,
+  ...machineCases,
+]
 
 const readme = await readFile(join(import.meta.dir, "../README.md"), "utf8")
 const [, table = ""] = /## Troubleshooting\n(.*?)\n## /s.exec(readme) ?? []

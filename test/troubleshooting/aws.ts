@@ -26,6 +26,35 @@ export const awsCases: readonly Case[] = [
     make: deliverWith({ AWS_ACCESS_KEY_ID: "" }),
   },
   {
+    text: "no AWS credentials found",
+    fault: "an SSO session that has ended",
+    async make(lab) {
+      const person = await lab.person()
+      const account = "sso_account_id = 012345678901\nsso_role_name = pull\n"
+      const session = "[sso-session corp]\nsso_start_url = https://corp.test/start\nsso_region = eu-west-1\n"
+      await person.write(".aws/config", `[profile corp]\nsso_session = corp\n${account}${session}`)
+      return person.ecrelay([...DELIVER, "--profile", "corp"])
+    },
+  },
+  {
+    text: "the AWS credentials have expired",
+    fault: "a session token that has run out",
+    async make(lab) {
+      const message = "The security token included in the request is expired"
+      lab.aws.fail(
+        "GetAuthorizationToken",
+        { kind: "error", status: 400, type: "ExpiredTokenException", message },
+        9,
+      )
+      return (await lab.person({ AWS_SESSION_TOKEN: "of yesterday" })).ecrelay(DELIVER)
+    },
+  },
+  {
+    text: "AWS does not know this access key",
+    fault: "a key that was deleted",
+    make: deliverWith({ AWS_ACCESS_KEY_ID: "AKIDDELETED" }),
+  },
+  {
     text: "AWS refused access",
     fault: "no permission to get a token",
     async make(lab) {

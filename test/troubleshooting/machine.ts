@@ -1,7 +1,7 @@
 // What goes wrong on the machine itself: files, commands and modules.
 import { chmod, chown, mkdir, writeFile } from "node:fs/promises"
 import { join } from "node:path"
-import { LACKS, POWERLESS } from "../support/files.ts"
+import { LACKS, POWERLESS, UNSHARE } from "../support/files.ts"
 import { type Case, HOST, type Lab } from "./lab.ts"
 
 const NOBODY = 12345
@@ -61,6 +61,36 @@ export const machineCases: readonly Case[] = [
       const person = await lab.person()
       await person.write(".docker/config.json", JSON.stringify({ credHelpers: { [HOST]: "ecr-login" } }))
       return person.ecrelay(["refresh", "--sink", "docker-config"])
+    },
+  },
+  {
+    text: "is not valid JSON",
+    fault: "half of a config.json",
+    async make(lab) {
+      const person = await lab.person()
+      await person.write(".docker/config.json", '{"auths": {')
+      return person.ecrelay(["refresh", "--sink", "docker-config"])
+    },
+  },
+  {
+    text: "is a mount of its own",
+    fault: "a config.json that is mounted by itself",
+    lack: LACKS.mounts,
+    async make(lab) {
+      const person = await lab.person()
+      const file = await person.write(".docker/config.json", "{}")
+      const mounted = 'mount --bind "$0" "$0"; exec "$@"'
+      return person.ecrelay(["refresh", "--sink", "docker-config"], [...UNSHARE, "sh", "-ec", mounted, file])
+    },
+  },
+  {
+    text: "not permitted to read or write it",
+    fault: "a config.json that nobody may read",
+    lack: LACKS.powerless,
+    async make(lab) {
+      const person = await lab.person()
+      await person.write(".docker/config.json", "{}", 0o000)
+      return person.ecrelay(["refresh", "--sink", "docker-config"], POWERLESS)
     },
   },
   {
