@@ -46,13 +46,13 @@ const MEANINGS: readonly {
     ],
     code: "credentials-invalid",
     text: "AWS does not know this access key",
-    hint: "the key may be deleted, of another partition, or mistyped; make a new one or fix AWS_ACCESS_KEY_ID",
+    hint: "the key may be deleted, of another partition, or mistyped, or its AWS_SESSION_TOKEN missing where it begins with ASIA; make a new one or fix AWS_ACCESS_KEY_ID",
   },
   {
     names: ["ExpiredTokenException", "ExpiredToken", "RequestExpired"],
     code: "credentials-expired",
     text: "the AWS credentials have expired",
-    hint: "log in again (`aws sso login`) or renew the session token; a long-running service needs credentials that renew themselves, such as an instance role",
+    hint: "renew the keys with their session token; a long-running service needs credentials that renew themselves, such as an instance role",
   },
   {
     names: ["SignatureDoesNotMatch", "InvalidSignatureException"],

@@ -68,7 +68,7 @@ const identity: readonly Fault[] = [
     level: "error",
     code: "credentials-expired",
     says: "the AWS credentials have expired",
-    fix: "renew the session token",
+    fix: "renew the keys with their session token",
     fault: (site) => {
       refuse(site, "GetAuthorizationToken", "ExpiredTokenException")
       refuse(site, "GetCallerIdentity", "ExpiredToken")

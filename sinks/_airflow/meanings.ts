@@ -140,6 +140,18 @@ export const MEANINGS: readonly Meaning[] = [
       `start the server whose socket ${socketOf(context)} is, or name the server's host in the URL`,
   },
   {
+    codes: /^(53300|ER_CON_COUNT_ERROR|ER_TOO_MANY_USER_CONNECTIONS)$/,
+    code: "unreachable",
+    message: "the server takes no more connections now",
+    hint: "it is tried again; if it stays so, see who holds them, or raise max_connections in the server",
+  },
+  {
+    codes: /^(57P0[1-5]|ER_SERVER_SHUTDOWN)$/,
+    code: "unreachable",
+    message: "the server is starting or shutting down",
+    hint: "it is tried again; if it stays so, the server's own log tells more",
+  },
+  {
     codes: /^(ENOTFOUND|EAI_AGAIN)$/,
     code: "unreachable",
     message: "the server's name is not known",
@@ -147,7 +159,7 @@ export const MEANINGS: readonly Meaning[] = [
   },
   {
     codes:
-      /^(E(CONN[A-Z]+|TIMEDOUT|PIPE|HOST[A-Z]+|NET[A-Z]+)|CONNECT_TIMEOUT|CONNECTION_[A-Z]+|PROTOCOL_CONNECTION_LOST|53300|57P0[1-5]|08...|ER_CON_COUNT_ERROR|ER_TOO_MANY_USER_CONNECTIONS|ER_SERVER_SHUTDOWN)$/,
+      /^(E(CONN[A-Z]+|TIMEDOUT|PIPE|HOST[A-Z]+|NET[A-Z]+)|CONNECT_TIMEOUT|CONNECTION_[A-Z]+|PROTOCOL_CONNECTION_LOST|08...)$/,
     code: "unreachable",
     message: "the server does not answer",
     hint: "check host and port in the URL, that the server runs, and that it listens for this machine",

@@ -87,6 +87,18 @@ describe("a socket", () => {
   })
 })
 
+test.each([
+  ["53300", "takes no more connections now"],
+  ["ER_CON_COUNT_ERROR", "takes no more connections now"],
+  ["57P03", "is starting or shutting down"],
+  ["ECONNREFUSED", "does not answer"],
+])("a server that answers %s is said to be one that %s", (code, says) => {
+  const cause = Object.assign(new Error("x"), { code })
+  const error = asFailure(cause, { sink: "airflow-db", target: "postgresql://db/airflow" }) as DeliveryError
+  expect(error).toMatchObject({ code: "unreachable", retryable: true })
+  expect(error.message).toContain(`the server ${says}`)
+})
+
 test("a place that its message has for a subject already is not named twice", () => {
   const about = (message: string, target: string) =>
     (asFailure(new AirflowError(message, { code: "x" }), { sink: "airflow-db", target }) as DeliveryError)
