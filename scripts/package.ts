@@ -13,6 +13,8 @@ const ROOT = join(import.meta.dir, "..")
 const ARCHITECTURES = { "linux-x64": "amd64", "linux-arm64": "arm64" } as const
 type PackagedTarget = keyof typeof ARCHITECTURES
 
+const CONFIG = "/etc/ecrelay/config.toml"
+
 /** What goes into a package. */
 export type PackagePlan = {
   readonly binary: string
@@ -28,7 +30,7 @@ export type PackagePlan = {
 /** The units of a package: where they write is up to a configuration that is yet to come. */
 export function packagedUnits(): ReturnType<typeof formatUnits> {
   const options: Omit<UnitOptions, "name" | "timer"> = {
-    program: ["/usr/bin/ecrelay"],
+    program: ["/usr/bin/ecrelay", "--config", CONFIG],
     manager: { kind: "system", user: "root" },
     environment: { HOME: "/root" },
     environmentFile: "/etc/ecrelay/environment",
@@ -49,7 +51,7 @@ export async function packageDebian(plan: PackagePlan): Promise<string> {
     await layOut(tree, plan)
     const control = join(tree, "DEBIAN")
     await put(join(control, "control"), controlOf(plan.version, architecture, await sizeOf(tree)))
-    await put(join(control, "conffiles"), "/etc/ecrelay/config.toml\n")
+    await put(join(control, "conffiles"), `${CONFIG}\n`)
     await put(join(control, "md5sums"), await md5sums(tree))
     for (const [name, text] of Object.entries(SCRIPTS))
       await put(join(control, name), `#!/bin/sh\nset -e\n${text}`, 0o755)
@@ -86,10 +88,7 @@ async function layOut(tree: string, { binary }: PackagePlan): Promise<void> {
   await cp(binary, join(tree, "usr/bin/ecrelay"))
   await chmod(join(tree, "usr/bin/ecrelay"), 0o755)
   for (const { name, text } of packagedUnits()) await put(join(tree, "usr/lib/systemd/system", name), text)
-  await put(
-    join(tree, "etc/ecrelay/config.toml"),
-    await readFile(join(ROOT, "scripts/debian/config.toml"), "utf8"),
-  )
+  await put(join(tree, CONFIG), await readFile(join(ROOT, "scripts/debian/config.toml"), "utf8"))
   const documents = join(tree, "usr/share/doc/ecrelay")
   await put(join(documents, "copyright"), await readFile(join(ROOT, "LICENSE"), "utf8"))
   for (const name of ["README.md", "CHANGELOG.md"])

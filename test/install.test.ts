@@ -37,6 +37,14 @@ test("turns flags into a config file and a unit that reads it", async () => {
   expect(await textOf(unit)).toContain("Type=notify\n")
 })
 
+test("a unit of the system's reads the machine's file, whatever lies in the home of its user", async () => {
+  const { env } = await person()
+  const { out } = await ecrelay(["install", "systemd", ...WHAT, "--timer", "--dry-run"], { env })
+  expect(out).toContain(
+    `ExecStart=${await binary()} --config /etc/ecrelay/config.toml refresh --min-remaining 6h --timeout 5m\n`,
+  )
+})
+
 test("leaves a config file that is there as it is, and points the unit at it", async () => {
   const { install, home, config, unit, textOf } = await person()
   await mkdir(join(home, ".config/ecrelay"), { recursive: true })

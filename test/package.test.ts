@@ -94,6 +94,14 @@ describe.skipIf(!dpkg)("the .deb", () => {
   }, 120_000)
 })
 
+test("the units of the package read the file of the package, whatever lies in root's home", () => {
+  const starts = packagedUnits().flatMap(({ text }) => text.match(/^ExecStart=.*$/gm) ?? [])
+  expect(starts).toEqual([
+    expect.stringContaining("/usr/bin/ecrelay --config /etc/ecrelay/config.toml run"),
+    expect.stringContaining("/usr/bin/ecrelay --config /etc/ecrelay/config.toml refresh"),
+  ])
+})
+
 test("the config of the package, as it comes, is refused in words", async () => {
   const file = join(import.meta.dir, "../scripts/debian/config.toml")
   const { error, code } = await ecrelay(["refresh", "--config", file], { env: { AWS_REGION: "eu-west-1" } })

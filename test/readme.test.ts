@@ -137,7 +137,7 @@ function exampleUnits(name: string, timer: boolean): UnitOptions {
   return {
     name,
     timer,
-    program: ["/usr/local/bin/ecrelay"],
+    program: ["/usr/local/bin/ecrelay", "--config", "/etc/ecrelay/config.toml"],
     manager: { kind: "system", user: "root" },
     environment: { HOME: "/root" },
     environmentFile: "/etc/ecrelay/environment",

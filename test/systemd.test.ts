@@ -48,6 +48,14 @@ describeWithService("systemd", "a machine under systemd", (facts) => {
     await machine.run("systemctl disable ecrelay")
   }, 60_000)
 
+  test("what root has in a home of its own is not the service's", async () => {
+    await installed()
+    await machine.write("/root/.config/ecrelay/config.toml", "[[snk]]\n")
+    expect(await machine.run("systemctl start ecrelay ecrelay-refresh.service")).toMatchObject({ code: 0 })
+    expect(await hosts()).toEqual([HOST])
+    await machine.run("rm -r /root/.config/ecrelay")
+  }, 60_000)
+
   test("while AWS is away the start waits and says why, and goes through when it is back", async () => {
     await installed()
     const down = { kind: "error", status: 503, type: "ServiceUnavailable", message: "not now" } as const

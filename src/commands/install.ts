@@ -53,7 +53,8 @@ export async function install(given: Given, [what]: readonly string[], world: Wo
   const credentials = namesBehind("credential", textsOf(config))
   const units = formatUnits({
     name: order.name,
-    program: [world.program, ...(configFile.path === DEFAULT_FILE ? [] : ["--config", configFile.path])],
+    // Named even where it is the usual one: what its user has in their home comes before that.
+    program: [world.program, "--config", configFile.path],
     timer: order.timer,
     manager,
     environment: { HOME: user.home, ...carried },
@@ -92,8 +93,6 @@ export async function install(given: Given, [what]: readonly string[], world: Wo
   world.print(whatNext(order, units[0]?.name ?? "", code))
   return code
 }
-
-const DEFAULT_FILE = "/etc/ecrelay/config.toml"
 
 async function readOrder(given: Given, { env, uid, home, program }: World): Promise<Order> {
   const reading = readSettings(given, settingsFromEnvironment(env), undefined)
