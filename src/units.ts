@@ -1,7 +1,7 @@
-// systemd units for ecrelay: values in, the texts of the files out. Every line that could be there and is not is named
-// with its reason, so that whoever hardens further knows what would break.
-
+// systemd units for ecrelay: values in, the texts of the files out.
 import { dirname } from "node:path"
+import { hardening } from "./unit-hardening.ts"
+import { quoted, specifierFree } from "./unit-quoting.ts"
 
 /** What the units are for. Paths are absolute. */
 export type UnitOptions = {
@@ -20,6 +20,8 @@ export type UnitOptions = {
   readonly credentials: readonly string[]
   /** Folders to write in; `anywhere` where a sink runs what only its owner knows; `unknown` before a configuration. */
   readonly writable: readonly string[] | "anywhere" | "unknown"
+  /** Folders right below /run that systemd is to make, by their names, and their mode. */
+  readonly runtime?: { readonly names: readonly string[]; readonly mode: number }
 }
 
 /** One file: its name and its text. */
@@ -65,7 +67,7 @@ function formatService(options: UnitOptions): string {
     unitSection(options),
     ["[Service]", ...(timer ? oneShot(options) : staying(options))],
     ["# What it is given", ...given(options)],
-    manager.kind === "system" ? systemHardening(options) : userHardening(options),
+    hardening(options),
     timer
       ? []
       : ["[Install]", `WantedBy=${manager.kind === "system" ? "multi-user.target" : "default.target"}`],
@@ -126,113 +128,7 @@ function given({ manager, environment, environmentFile, credentials }: UnitOptio
   ]
 }
 
-// Each tried under the real systemd with the binary and its sinks.
-const EVERYWHERE = [
-  "NoNewPrivileges=yes",
-  "LockPersonality=yes",
-  "RestrictRealtime=yes",
-  "RestrictSUIDSGID=yes",
-  "RestrictNamespaces=yes",
-  "RestrictAddressFamilies=AF_INET AF_INET6 AF_UNIX",
-  "SystemCallArchitectures=native",
-  "LimitCORE=0",
-  "UMask=0077",
-  "KeyringMode=private",
-]
-
-const CALLS = ["SystemCallFilter=@system-service", "SystemCallFilter=~@privileged @resources"]
-const REFUSAL = "SystemCallErrorNumber=EPERM"
-
-function writableMemory({ timer }: UnitOptions): string {
-  // Tried under the real systemd: the messages do not come through, and the start never ends.
-  return timer
-    ? "MemoryDenyWriteExecute=yes"
-    : "# MemoryDenyWriteExecute= is left out: the way to systemd's socket is compiled while it runs."
-}
-
-function userHardening(options: UnitOptions): readonly string[] {
-  return [
-    "# What it may not do",
-    ...EVERYWHERE,
-    ...CALLS,
-    REFUSAL,
-    "# ProtectSystem=, PrivateTmp= and the like are left out: a user's own manager cannot set them up everywhere.",
-    "# CapabilityBoundingSet= is left out: a user's own manager may not set it, and has no capabilities to give.",
-    writableMemory(options),
-  ]
-}
-
-function systemHardening(options: UnitOptions): readonly string[] {
-  const { manager, writable } = options
-  const root = manager.kind === "system" && manager.user === "root"
-  return [
-    "# What it may not do",
-    ...EVERYWHERE,
-    ...capabilities(root),
-    ...fileSystem(writable),
-    ...(root
-      ? ["# PrivateUsers= is left out: as root it keeps the owners of other people's files."]
-      : ["PrivateUsers=yes"]),
-    "PrivateTmp=yes",
-    "PrivateDevices=yes",
-    "DevicePolicy=closed",
-    "PrivateIPC=yes",
-    "RemoveIPC=yes",
-    "ProtectKernelTunables=yes",
-    "ProtectKernelModules=yes",
-    "ProtectKernelLogs=yes",
-    "ProtectControlGroups=yes",
-    "ProtectClock=yes",
-    "ProtectHostname=yes",
-    "ProtectProc=invisible",
-    "ProcSubset=pid",
-    "# IPAddressDeny= is left out: the addresses of AWS, proxies and databases are not known here.",
-    writableMemory(options),
-  ]
-}
-
-function capabilities(root: boolean): readonly string[] {
-  if (!root) return ["CapabilityBoundingSet=", "AmbientCapabilities=", ...CALLS, REFUSAL]
-  return [
-    "# Root writes into other people's folders and leaves them the owner of their files.",
-    "CapabilityBoundingSet=CAP_CHOWN CAP_DAC_OVERRIDE CAP_FOWNER",
-    ...CALLS,
-    "SystemCallFilter=@chown",
-    REFUSAL,
-  ]
-}
-
-const WHY_WRITABLE = {
-  anywhere:
-    "# ProtectSystem=strict and ProtectHome= are left out: a sink runs a program that may write anywhere.",
-  unknown:
-    "# ProtectSystem=strict and ProtectHome= are left out: the configuration says where; `ecrelay install systemd` reads it.",
-}
-
-function fileSystem(writable: UnitOptions["writable"]): readonly string[] {
-  if (typeof writable === "string") return [WHY_WRITABLE[writable], "ProtectSystem=full"]
-  return [
-    "ProtectSystem=strict",
-    // Of two lines about one folder, the stricter holds.
-    writable.some((folder) => /^\/(root|home)$/.test(folder))
-      ? "# ProtectHome= is left out: a home has no folder yet that could be excepted from it."
-      : "ProtectHome=read-only",
-    ...writable.map((folder) => `ReadWritePaths=${quoted(folder)}`),
-  ]
-}
-
 /** An ExecStart line: every argument as it is, whatever stands in it. */
 function commandLine(argv: readonly string[]): string {
   return argv.map((one) => quoted(one.replaceAll("$", "$$$$"))).join(" ")
-}
-
-// Only what needs quotes gets them: units are read by people.
-function quoted(text: string): string {
-  const plain = specifierFree(text)
-  if (/^[\w@%+=:,./$-]+$/.test(plain)) return plain
-  return `"${plain.replaceAll("\\", "\\\\").replaceAll('"', '\\"').replaceAll("\n", "\\n")}"`
-}
-
-function specifierFree(text: string): string {
-  return text.replaceAll("%", "%%")
 }

@@ -145,6 +145,25 @@ test("never lets the unit write everywhere for a folder that is not there yet", 
   expect((await ecrelay(own, { env })).code).toBe(0)
 })
 
+test("has systemd make a folder below /run at every start, and lets the unit write nowhere else there", async () => {
+  const { env, install } = await person()
+  const what = ["--region", "eu-west-1", "--dry-run", "--sink"]
+  const path = "/run/ecrelay-nowhere/of/ours/{region}.json"
+  for (const one of [path, `/var${path}`]) {
+    const { out } = await ecrelay(["install", "systemd", ...what, `docker-config,path=${one}`], { env })
+    expect(out).toMatch(
+      /^RuntimeDirectory=ecrelay-nowhere\nRuntimeDirectoryMode=0755\nRuntimeDirectoryPreserve=yes$/m,
+    )
+    expect(out).not.toContain("ReadWritePaths")
+  }
+  // What makes two names or a link of one.
+  const odd = await ecrelay(["install", "systemd", ...what, "docker-config,path=/run/a:b/config.json"], {
+    env,
+  })
+  expect(odd.out).toContain("ReadWritePaths=/run\n")
+  expect((await install(...what, `docker-config,path=${path}`)).out).not.toContain("RuntimeDirectory")
+})
+
 test("takes the names of credentials into the unit", async () => {
   const { install, env, home } = await person()
   const sink = "airflow-db,conn_id=ecr,url=credential:airflow-url"

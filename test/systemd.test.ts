@@ -197,6 +197,30 @@ describeWithService("systemd", "a machine under systemd", (facts) => {
     )
   }, 60_000)
 
+  test("a target in /run comes back with the machine, for its readers too, and a folder of others keeps its mode", async () => {
+    await installed()
+    await machine.run("id keeper || useradd --create-home keeper; mkdir -m 700 /run/containers")
+    const { out } = await machine.run(
+      `set -a; . /etc/ecrelay/environment; ecrelay install systemd --force --region eu-west-1 --sink docker-config,path=/run/containers/0/auth.json`,
+    )
+    expect(out).toContain("1 target would be delivered")
+    await machine.run("systemctl daemon-reload; systemctl start ecrelay")
+    expect((await machine.run("stat -c '%a %U' /run/containers")).out).toBe("700 root\n")
+    // systemd would give it, and all in it, to the unit's user.
+    const foreign = `ecrelay install systemd --dry-run --service-user keeper --region eu-west-1 --sink docker-config,path=/run/containers/0/`
+    expect((await machine.run(foreign)).out).toMatch(/^ReadWritePaths=\/run\/containers/m)
+    const unit = "systemctl daemon-reload; systemctl enable --now ecrelay"
+    const own = `ecrelay install systemd --force --service-user keeper --region eu-west-1 --sink docker-config,path=/run/ecrelay/{region}.json`
+    expect((await machine.run(`systemctl stop ecrelay; ${own}; ${unit}`)).out).toContain("1 target would be")
+    const file = "stat -c '%a %U' /run/ecrelay /run/ecrelay/eu-west-1.json"
+    expect((await machine.run(file)).out).toBe("755 keeper\n600 keeper\n")
+    expect((await machine.run(`systemctl stop ecrelay; ${file}`)).out).toBe("755 keeper\n600 keeper\n")
+    await machine.powerCycle()
+    await machine.until("systemctl is-active ecrelay", /^active/)
+    expect((await machine.run(file)).out).toBe("755 keeper\n600 keeper\n")
+    await machine.run("systemctl disable --now ecrelay")
+  }, 60_000)
+
   test("an outage of the database and a rotated Fernet key cost nothing but time", async () => {
     await installed()
     const folder = await temporaryFolder()

@@ -26,6 +26,10 @@ const VARIANTS: Readonly<Record<string, UnitOptions>> = {
     environment: { HOME: "/home/me", AWS_PROFILE: "ecr" },
   },
   "a service that runs other programs": { ...OPTIONS, writable: "anywhere" },
+  "a service with folders in /run": {
+    ...OPTIONS,
+    runtime: { names: ["ecrelay", "containers"], mode: 0o700 },
+  },
   "a timer": { ...OPTIONS, timer: true },
   "a user's own service": { ...OPTIONS, manager: { kind: "user" } },
   "a user's own timer": { ...OPTIONS, manager: { kind: "user" }, timer: true },

@@ -1,11 +1,11 @@
 // `ecrelay install systemd`: writes the units of a service, says what they will not see of the person who installs
 // them, and tries the configuration as the unit will see it. Nothing is written over that was not written here.
-import { access, realpath } from "node:fs/promises"
-import { basename, dirname, resolve } from "node:path"
+import { access } from "node:fs/promises"
+import { basename, resolve } from "node:path"
 import type { Environment } from "../aws.ts"
 import type { Config } from "../config.ts"
 import { loadConfigFile } from "../config-file.ts"
-import { ConfigError, type ConfigIssue } from "../errors.ts"
+import { ConfigError } from "../errors.ts"
 import { type InstalledFile, installFiles } from "../installed-file.ts"
 import { readSettings, readSwitch } from "../reading.ts"
 import { namesBehind } from "../reference.ts"
@@ -14,6 +14,7 @@ import { type Given, settingsFromEnvironment } from "../settings.ts"
 import { refuseStdout, UNREAD_STDOUT } from "../stdout.ts"
 import { checkAsUnit } from "../unit-check.ts"
 import { carriedEnvironment, profileNotes, variableNotes } from "../unit-environment.ts"
+import { unitFolders } from "../unit-folders.ts"
 import { formatUnits, type UnitOptions } from "../units.ts"
 import { loadUnixUser, type UnixUser } from "../unix-user.ts"
 import { formatConfig } from "./config.ts"
@@ -60,7 +61,7 @@ export async function install(given: Given, [what]: readonly string[], world: Wo
     environment: { HOME: user.home, ...carried },
     environmentFile,
     credentials,
-    writable: await writableOf(config, manager, world.stop),
+    ...(await unitFolders(config, order, world.stop)),
   })
   const files: readonly InstalledFile[] = [
     ...(configFile.text === undefined ? [] : [{ path: configFile.path, text: configFile.text }]),
@@ -187,39 +188,6 @@ function textsOf({ sinks, airflow }: Config): readonly string[] {
   return [...sinks.flatMap(({ options }) => Object.values(options)), ...Object.values(airflow)]
     .flat()
     .map(String)
-}
-
-async function writableOf(
-  { sinks }: Config,
-  { kind }: Order["manager"],
-  signal: AbortSignal,
-): Promise<UnitOptions["writable"]> {
-  const writable = new Set<string>()
-  const issues: ConfigIssue[] = []
-  let anywhere = false
-  for (const { sink, origin } of sinks) {
-    // Where a sink cannot say, `check` tells why.
-    const folders = (await sink.folders?.(signal).catch(() => [])) ?? []
-    if (folders === "anywhere") anywhere = true
-    else
-      for (const folder of folders) {
-        const there = await existing(folder)
-        if (there === "/" && folder !== "/") issues.push({ path: origin, message: nowhere(folder) })
-        writable.add(there)
-      }
-  }
-  if (anywhere) return "anywhere"
-  // A person's own units have no list of folders.
-  if (issues.length > 0 && kind === "system") throw new ConfigError(issues)
-  return [...writable]
-}
-
-const nowhere = (folder: string) =>
-  `${folder} is not there, and to make it the unit would have to be let write in /: make the folder first, or name another path`
-
-// A folder that is yet to be made needs one that it can be made in.
-async function existing(folder: string): Promise<string> {
-  return realpath(folder).catch(() => (folder === dirname(folder) ? folder : existing(dirname(folder))))
 }
 
 // A person's manager comes and goes with them.

@@ -1,0 +1,72 @@
+// Where a unit may write: the folders of its sinks, as they are now. What is missing then has to be made by the unit,
+// or, below /run, which is empty after every boot, by systemd.
+import { realpath, stat } from "node:fs/promises"
+import { basename, dirname, join } from "node:path"
+import type { Config } from "./config.ts"
+import { ConfigError, type ConfigIssue } from "./errors.ts"
+import type { UnitOptions } from "./units.ts"
+import type { UnixUser } from "./unix-user.ts"
+
+/** What the sinks of a configuration need of the file system. Throws a ConfigError. */
+export async function unitFolders(
+  { sinks }: Config,
+  { manager, user }: { readonly manager: UnitOptions["manager"]; readonly user: UnixUser },
+  signal: AbortSignal,
+): Promise<Pick<UnitOptions, "writable" | "runtime">> {
+  const writable = new Set<string>()
+  const runtime = new Map<string, number>()
+  const issues: ConfigIssue[] = []
+  let anywhere = false
+  for (const { sink, origin } of sinks) {
+    // Where a sink cannot say, `check` tells why.
+    const folders = (await sink.folders?.(signal).catch(() => [])) ?? []
+    if (folders === "anywhere") anywhere = true
+    else
+      for (const folder of folders) {
+        const { there, whole } = await standing(folder)
+        const made = await runtimeFolder(whole, user)
+        if (made) runtime.set(made.name, made.mode)
+        else writable.add(there)
+        if (there === "/" && folder !== "/") issues.push({ path: origin, message: nowhere(folder) })
+      }
+  }
+  // A person's own units have no list of folders.
+  if (manager.kind === "user") return { writable: anywhere ? "anywhere" : [] }
+  if (issues.length > 0 && !anywhere) throw new ConfigError(issues)
+  const made = {
+    names: [...runtime.keys()],
+    mode: [...runtime.values()].reduce((all, one) => all & one, 0o755),
+  }
+  return { writable: anywhere ? "anywhere" : [...writable], ...(runtime.size > 0 ? { runtime: made } : {}) }
+}
+
+const nowhere = (folder: string) =>
+  `${folder} is not there, and to make it the unit would have to be let write in /: make the folder first, or name another path`
+
+/** A folder behind all links, whether it is there or not, and the nearest one that is. */
+async function standing(folder: string): Promise<{ readonly there: string; readonly whole: string }> {
+  const real = await realpath(folder).catch(() => undefined)
+  if (real !== undefined || folder === dirname(folder))
+    return { there: real ?? folder, whole: real ?? folder }
+  const { there, whole } = await standing(dirname(folder))
+  return { there, whole: join(whole, basename(folder)) }
+}
+
+// What is systemd's own, and mostly others'.
+const SHARED = ["user", "systemd", "lock"]
+
+/** The folder right below /run that a folder lies in, where systemd may make it for this user; and its mode. */
+async function runtimeFolder(
+  folder: string,
+  user: UnixUser,
+): Promise<{ readonly name: string; readonly mode: number } | undefined> {
+  // A colon would begin a link's name, and a blank another folder's.
+  const [, name] = /^\/run\/([\w.@+-]+)(\/|$)/.exec(folder) ?? []
+  if (name === undefined || SHARED.includes(name)) return undefined
+  const found = await stat(`/run/${name}`).catch(() => undefined)
+  // Whoever reads the files may pass: those have a mode of their own.
+  if (!found) return { name, mode: 0o755 }
+  // systemd gives the folder and all in it to the unit's user.
+  const own = found.isDirectory() && found.uid === user.uid && found.gid === user.gid
+  return own ? { name, mode: found.mode & 0o7777 } : undefined
+}
