@@ -25,11 +25,14 @@ const EVERYWHERE = [
 const CALLS = ["SystemCallFilter=@system-service", "SystemCallFilter=~@privileged @resources"]
 const REFUSAL = "SystemCallErrorNumber=EPERM"
 
-function writableMemory({ timer }: UnitOptions): string {
+function writableMemory({ timer, writable }: UnitOptions): string {
   // Tried under the real systemd: the messages do not come through, and the start never ends.
-  return timer
-    ? "MemoryDenyWriteExecute=yes"
-    : "# MemoryDenyWriteExecute= is left out: the way to systemd's socket is compiled while it runs."
+  if (!timer)
+    return "# MemoryDenyWriteExecute= is left out: the way to systemd's socket is compiled while it runs."
+  // Every command inherits it, and node dies of it by SIGTRAP.
+  return typeof writable === "string"
+    ? "# MemoryDenyWriteExecute= is left out: a sink may run a program that compiles while it runs, as node does."
+    : "MemoryDenyWriteExecute=yes"
 }
 
 function userHardening(options: UnitOptions): readonly string[] {

@@ -164,6 +164,18 @@ test("has systemd make a folder below /run at every start, and lets the unit wri
   expect((await install(...what, `docker-config,path=${path}`)).out).not.toContain("RuntimeDirectory")
 })
 
+test("lets the command of a sink do in a timer's unit what programs do", async () => {
+  const { install } = await person()
+  const { out } = await install(
+    "--timer",
+    "--dry-run",
+    "--sink",
+    "exec,command=/usr/bin/env true",
+    ...WHAT.slice(2),
+  )
+  expect(out).toContain("# MemoryDenyWriteExecute= is left out: a sink ")
+})
+
 test("takes the names of credentials into the unit", async () => {
   const { install, env, home } = await person()
   const sink = "airflow-db,conn_id=ecr,url=credential:airflow-url"

@@ -31,6 +31,7 @@ const VARIANTS: Readonly<Record<string, UnitOptions>> = {
     runtime: { names: ["ecrelay", "containers"], mode: 0o700 },
   },
   "a timer": { ...OPTIONS, timer: true },
+  "a timer that runs other programs": { ...OPTIONS, timer: true, writable: "anywhere" },
   "a user's own service": { ...OPTIONS, manager: { kind: "user" } },
   "a user's own timer": { ...OPTIONS, manager: { kind: "user" }, timer: true },
 }
@@ -68,6 +69,18 @@ test.skipIf(!systemdAnalyze).each(Object.entries(VARIANTS))(
     })
   },
 )
+
+test("what a sink runs may compile while it runs, as node does", () => {
+  for (const kind of ["system", "user"] as const)
+    for (const writable of ["anywhere", "unknown"] as const) {
+      const manager = kind === "user" ? { kind } : { kind, user: "root" }
+      const [, service] = formatUnits({ ...OPTIONS, timer: true, manager, writable })
+      expect(service?.text).toMatch(/^# MemoryDenyWriteExecute= is left out: /m)
+      expect(service?.text).not.toMatch(/^MemoryDenyWriteExecute=/m)
+    }
+  const [, service] = formatUnits({ ...OPTIONS, timer: true })
+  expect(service?.text).toMatch(/^MemoryDenyWriteExecute=yes$/m)
+})
 
 // systemd's own measure: 10 is no protection at all, below 2 counts as OK.
 test.skipIf(!systemdAnalyze).each([
