@@ -31,6 +31,7 @@ export type PackagePlan = {
 export function packagedUnits(): ReturnType<typeof formatUnits> {
   const options: Omit<UnitOptions, "name" | "timer"> = {
     program: ["/usr/bin/ecrelay", "--config", CONFIG],
+    settled: [],
     manager: { kind: "system", user: "root" },
     environment: { HOME: "/root" },
     environmentFile: "/etc/ecrelay/environment",

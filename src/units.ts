@@ -11,6 +11,8 @@ export type UnitOptions = {
   readonly program: readonly string[]
   /** A timer that refreshes what is due, instead of a service that stays. */
   readonly timer: boolean
+  /** The settings that the person gave, by their keys: flags of the unit would beat them. */
+  readonly settled: readonly string[]
   /** The system's manager, with the account to run as; or the caller's own manager. */
   readonly manager: { readonly kind: "system"; readonly user: string } | { readonly kind: "user" }
   readonly environment: Readonly<Record<string, string>>
@@ -31,7 +33,7 @@ export type UnitFile = { readonly name: string; readonly text: string }
 const UNIT_MARK = "# Written by `ecrelay install systemd`"
 
 /** How long `refresh` of a timer's service may take, and what it leaves alone. */
-const TIMER_ARGUMENTS = ["refresh", "--min-remaining", "6h", "--timeout", "5m"]
+const TIMER_SETTINGS = { min_remaining: ["--min-remaining", "6h"], timeout: ["--timeout", "5m"] }
 
 /** The units, the one to enable first. */
 export function formatUnits(options: UnitOptions): readonly UnitFile[] {
@@ -78,10 +80,9 @@ function formatService(options: UnitOptions): string {
     .join("\n\n")}\n`
 }
 
-function unitSection({ timer, manager }: UnitOptions): readonly string[] {
-  const what = timer
-    ? "one refresh of what has less than six hours left"
-    : "keeps ECR logins fresh as a service"
+function unitSection({ timer, manager, settled }: UnitOptions): readonly string[] {
+  const due = settled.includes("min_remaining") ? "is due" : "has less than six hours left"
+  const what = timer ? `one refresh of what ${due}` : "keeps ECR logins fresh as a service"
   // A user's manager knows nothing of the network.
   const network = ["Wants=network-online.target", "After=network-online.target"]
   return [
@@ -92,8 +93,10 @@ function unitSection({ timer, manager }: UnitOptions): readonly string[] {
   ]
 }
 
-function oneShot({ program }: UnitOptions): readonly string[] {
-  return ["Type=oneshot", `ExecStart=${commandLine([...program, ...TIMER_ARGUMENTS])}`]
+function oneShot({ program, settled }: UnitOptions): readonly string[] {
+  const own = Object.entries(TIMER_SETTINGS).filter(([key]) => !settled.includes(key))
+  const argv = [...program, "refresh", ...own.flatMap(([, flag]) => flag)]
+  return ["Type=oneshot", `ExecStart=${commandLine(argv)}`]
 }
 
 function staying({ program }: UnitOptions): readonly string[] {

@@ -45,6 +45,30 @@ test("a unit of the system's reads the machine's file, whatever lies in the home
   )
 })
 
+test("a timer's unit leaves alone what the person says of time, by flag or by file", async () => {
+  const { install, config, unit, textOf } = await person()
+  const argumentsOf = async () => /^ExecStart=.* refresh(.*)$/m.exec(await textOf(unit))?.[1]
+  await install(...WHAT, "--timer", "--timeout", "10m")
+  expect(await textOf(config)).toContain('timeout = "10m"\n')
+  expect(await argumentsOf()).toBe(" --min-remaining 6h")
+  await writeFile(config, `min_remaining = "8h"\n${await textOf(config)}`)
+  await install("--timer", "--force")
+  expect(await argumentsOf()).toBe("")
+  expect(await textOf(unit)).not.toContain("six hours")
+  await install(...WHAT, "--timer", "--min-remaining", "3h", "--force")
+  expect(await argumentsOf()).toBe("")
+  expect(await textOf(config)).toContain('min_remaining = "3h"\ntimeout = "10m"\n')
+})
+
+test("what nobody said of time stands in no file, so that a second run finds nothing said either", async () => {
+  const { install, config, unit, textOf } = await person()
+  await install(...WHAT, "--timer")
+  expect(await textOf(config)).not.toContain("timeout")
+  const { out } = await install(...WHAT, "--timer")
+  expect(out).toContain(`kept ${config}\nkept ${unit.replace("service", "timer")}\nkept ${unit}\n`)
+  expect(await textOf(unit)).toContain(" refresh --min-remaining 6h --timeout 5m\n")
+})
+
 test("leaves a config file that is there as it is, and points the unit at it", async () => {
   const { install, home, config, unit, textOf } = await person()
   await mkdir(join(home, ".config/ecrelay"), { recursive: true })

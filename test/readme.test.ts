@@ -138,6 +138,7 @@ function exampleUnits(name: string, timer: boolean): UnitOptions {
     name,
     timer,
     program: ["/usr/local/bin/ecrelay", "--config", "/etc/ecrelay/config.toml"],
+    settled: [],
     manager: { kind: "system", user: "root" },
     environment: { HOME: "/root" },
     environmentFile: "/etc/ecrelay/environment",

@@ -10,6 +10,7 @@ const OPTIONS: UnitOptions = {
   name: "ecrelay",
   program: ["/usr/bin/ecrelay"],
   timer: false,
+  settled: [],
   manager: { kind: "system", user: "root" },
   environment: { HOME: "/root" },
   environmentFile: "/etc/ecrelay/environment",

@@ -23,9 +23,12 @@ export async function config(given: Given, world: World): Promise<number> {
 /** What was left out because it may be secret, and the variable that stands in its place. */
 type LeftOut = { readonly path: string; readonly variable: string }
 
+/** A configuration; what is undefined of it is left to its default. */
+type Written = Omit<Config, "timeoutMs"> & { readonly timeoutMs: number | undefined }
+
 /** A configuration as TOML, and what was left out of it. */
 export async function formatConfig(
-  effective: Config,
+  effective: Written,
   world: Pick<World, "kinds" | "uid">,
 ): Promise<{ readonly text: string; readonly notes: readonly LeftOut[] }> {
   const notes: LeftOut[] = []
@@ -45,12 +48,12 @@ export async function formatConfig(
   return { text: stringify(tables).trimStart(), notes }
 }
 
-function settings({ principal, intervalMs, minRemainingMs, timeoutMs, logLevel, logFormat }: Config) {
+function settings({ principal, intervalMs, minRemainingMs, timeoutMs, logLevel, logFormat }: Written) {
   return {
     ...identity(principal),
     ...(intervalMs === undefined ? {} : { interval: exactDuration(intervalMs) }),
     ...(minRemainingMs === undefined ? {} : { min_remaining: exactDuration(minRemainingMs) }),
-    timeout: exactDuration(timeoutMs),
+    ...(timeoutMs === undefined ? {} : { timeout: exactDuration(timeoutMs) }),
     log_level: logLevel,
     log_format: logFormat,
   }

@@ -49,7 +49,8 @@ export async function install(given: Given, [what]: readonly string[], world: Wo
   const withheld = [
     ...new Set([...own, ...namesBehind("env", textsOf(config)).filter((name) => world.env[name])]),
   ]
-  const configFile = await configFileOf(given, config, order, unitWorld)
+  const said = await whatIsSaid(given, unitWorld)
+  const configFile = await configFileOf(said, config, order, unitWorld)
   const environmentFile = `${folderOf(order).config}/environment`
   const credentials = namesBehind("credential", textsOf(config))
   const units = formatUnits({
@@ -57,6 +58,7 @@ export async function install(given: Given, [what]: readonly string[], world: Wo
     // Named even where it is the usual one: what its user has in their home comes before that.
     program: [world.program, "--config", configFile.path],
     timer: order.timer,
+    settled: said.settled,
     manager,
     environment: { HOME: user.home, ...carried },
     environmentFile,
@@ -148,19 +150,39 @@ function asTheUnitSees(world: World, user: UnixUser, carried: Environment): Worl
   return { ...world, env, home: user.home, uid: user.uid }
 }
 
+/** What a person says of the work, and not of how to install it. */
+type Said = {
+  /** Whether flags or variables say anything. */
+  readonly byFlag: boolean
+  /** The config file that is there. */
+  readonly file: string | undefined
+  /** The settings that any of the three give. */
+  readonly settled: readonly string[]
+}
+
+async function whatIsSaid(given: Given, { env, stop }: World): Promise<Said> {
+  const variables = settingsFromEnvironment(env)
+  const named = (given.get("config") ?? variables.get("config"))?.texts[0]
+  const file = await loadConfigFile(named, env, stop)
+  const keys = [...given.keys(), ...variables.keys()].filter((key) => !HOW.includes(key))
+  return {
+    byFlag: keys.length > 0,
+    file: file && resolve(file.path),
+    settled: [...keys, ...Object.keys(file?.tables ?? {})],
+  }
+}
+
 /** The file that the unit is to read, and its text where it is yet to be written. */
 async function configFileOf(
-  given: Given,
+  { byFlag, file: existing, settled }: Said,
   config: Config,
   order: Order,
   world: World,
 ): Promise<{ readonly path: string; readonly text?: string }> {
-  const variables = settingsFromEnvironment(world.env)
-  const named = (given.get("config") ?? variables.get("config"))?.texts[0]
-  const says = [...given.keys(), ...variables.keys()].some((key) => !HOW.includes(key))
-  const existing = await loadConfigFile(named, world.env, world.stop)
-  if (!says && existing) return { path: resolve(existing.path) }
-  const { text, notes } = await formatConfig(config, world)
+  if (!byFlag && existing) return { path: existing }
+  // Written down, its default would be somebody's word the next time.
+  const timeoutMs = settled.includes("timeout") ? config.timeoutMs : undefined
+  const { text, notes } = await formatConfig({ ...config, timeoutMs }, world)
   const folder = folderOf(order).config
   if (notes.length > 0)
     throw new ConfigError(
