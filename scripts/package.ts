@@ -33,7 +33,9 @@ export function packagedUnits(): ReturnType<typeof formatUnits> {
     program: ["/usr/bin/ecrelay", "--config", CONFIG],
     settled: [],
     manager: { kind: "system", user: "root" },
-    environment: { HOME: "/root" },
+    // No LoadCredential=: of a whole folder systemd 249 and before take none, later ones only one that is there, and they
+    // put a name before each file's.
+    environment: { HOME: "/root", CREDENTIALS_DIRECTORY: "/etc/ecrelay/credentials" },
     environmentFile: "/etc/ecrelay/environment",
     credentials: [],
     writable: "unknown",
@@ -90,6 +92,7 @@ async function layOut(tree: string, { binary }: PackagePlan): Promise<void> {
   await chmod(join(tree, "usr/bin/ecrelay"), 0o755)
   for (const { name, text } of packagedUnits()) await put(join(tree, "usr/lib/systemd/system", name), text)
   await put(join(tree, CONFIG), await readFile(join(ROOT, "scripts/debian/config.toml"), "utf8"))
+  await mkdir(join(tree, "etc/ecrelay/credentials"), { mode: 0o700 })
   const documents = join(tree, "usr/share/doc/ecrelay")
   await put(join(documents, "copyright"), await readFile(join(ROOT, "LICENSE"), "utf8"))
   for (const name of ["README.md", "CHANGELOG.md"])

@@ -1,6 +1,7 @@
 // `ecrelay check` as a unit would run it: by its user, with its variables, and by systemd itself where that runs.
 import { spawn } from "node:child_process"
 import { access, readFile } from "node:fs/promises"
+import { dirname } from "node:path"
 import type { Environment } from "./aws.ts"
 import type { UnitOptions } from "./units.ts"
 import type { UnixUser } from "./unix-user.ts"
@@ -28,7 +29,8 @@ export async function checkAsUnit(unit: UnitToCheck, ownUid: number | undefined)
     () => false,
   )
   if (booted && manager.kind === "system") return run([...transientUnit(unit, env), ...argv], {})
-  const whole = { ...env, ...(await variablesIn(unit.environmentFile)) }
+  const credentials = { CREDENTIALS_DIRECTORY: `${dirname(unit.environmentFile)}/credentials` }
+  const whole = { ...env, ...credentials, ...(await variablesIn(unit.environmentFile)) }
   const asUser = user.uid === ownUid ? [] : ["runuser", "-u", user.name, "--"]
   return run([...asUser, ...argv], whole)
 }

@@ -1,6 +1,6 @@
 // What a unit does not see of the person who installs it: their variables, their AWS profile, their SSO session.
 // What is harmless goes along; what is or may be secret is only named, with the place to put it.
-import { existsSync } from "node:fs"
+import { existsSync, statSync } from "node:fs"
 import { type Environment, loadProfileKeys } from "./aws.ts"
 import { loadUnixUser } from "./unix-user.ts"
 
@@ -58,6 +58,26 @@ export function variableNotes(
         ]
       : []),
   ]
+}
+
+/** Which credentials have no file that systemd could load: what the person should do, a line each. */
+export function credentialNotes(names: readonly string[], folder: string, sudo: boolean): readonly string[] {
+  return names
+    .map((name) => [name, `${folder}/${name}`] as const)
+    .filter(([, path]) => isMissing(path))
+    .map(
+      ([name, path]) =>
+        `credential:${name}: there is no ${path}, and systemd does not start the unit without it: \`${sudo ? "sudo " : ""}install -D -m 600 /dev/null ${path}\`, then write the secret into it`,
+    )
+}
+
+// What may not be seen may well be there.
+function isMissing(path: string): boolean {
+  try {
+    return statSync(path, { throwIfNoEntry: false }) === undefined
+  } catch {
+    return false
+  }
 }
 
 /** Whose AWS profiles the unit reads, and whether they will do for a service: what the person should know, a line each. */

@@ -212,6 +212,32 @@ test("takes the names of credentials into the unit", async () => {
   )
 })
 
+test("says which credential has no file yet, since without it systemd starts nothing, not even a check", async () => {
+  const { install, home, env, config, unit } = await person()
+  const folder = join(home, ".config/ecrelay/credentials")
+  await mkdir(folder, { recursive: true })
+  await writeFile(join(folder, "url"), `sqlite:///${home}/airflow.db`)
+  const sink = "airflow-db,conn_id=ecr,url=credential:url,fernet_key=credential:fernet"
+  const what = ["--sink", sink, "--region", "eu-west-1"]
+  const says = `credential:fernet: there is no ${folder}/fernet, and systemd does not start the unit without it: \`install -D -m 600 /dev/null ${folder}/fernet\`, then write the secret into it\n`
+  const { out, code } = await install(...what)
+  expect(out).toStartWith(`wrote ${config}\nwrote ${unit}\n`)
+  expect(out).toContain(says)
+  expect(out).not.toContain("credential:url: ")
+  expect(out).toMatch(/\nmend what is wrong above; then: systemctl --user daemon-reload/)
+  expect(code).toBe(1)
+  expect((await install(...what, "--dry-run")).error).toContain(says)
+  const machines = await ecrelay(["install", "systemd", ...what, "--dry-run"], { env })
+  expect(machines.error).toContain("`sudo install -D -m 600 /dev/null /etc/ecrelay/credentials/fernet`")
+  await writeFile(join(folder, "fernet"), `${Buffer.alloc(32, 7).toString("base64url")}=`)
+  const keys = Object.entries(standInEnvironment(aws.url)).map(([name, value]) => `${name}=${value}\n`)
+  await writeFile(join(home, ".config/ecrelay/environment"), keys.join(""))
+  const checked = await install(...what)
+  expect(checked.out).not.toContain("credential:fernet: there is no")
+  // The check reads them too, where no systemd hands them to it.
+  expect(checked.out).toMatch(/^error +credential:url\n +there is no such file$/m)
+})
+
 test("says whose profiles the unit reads, and that an SSO session will not do", async () => {
   const person = await temporaryFolder()
   const [unit, own] = [await temporaryFolder(), { HOME: person }]

@@ -1,6 +1,6 @@
 // The .deb as dpkg takes it: installed, run from, upgraded, removed, purged, in a root of its own; and the tarball.
 import { beforeAll, describe, expect, test } from "bun:test"
-import { mkdir, readdir, readFile, writeFile } from "node:fs/promises"
+import { mkdir, readdir, readFile, stat, writeFile } from "node:fs/promises"
 import { join } from "node:path"
 import { startAws } from "../scripts/aws.ts"
 import { packageDebian, packagedUnits, packageTarball } from "../scripts/package.ts"
@@ -66,6 +66,7 @@ describe.skipIf(!dpkg)("the .deb", () => {
       "/usr/share/doc/ecrelay/README.md",
       "/usr/share/doc/ecrelay/copyright",
     ])
+    expect((await stat(join(root, "etc/ecrelay/credentials"))).mode & 0o7777).toBe(0o700)
     const aws = startAws()
     const home = await temporaryFolder()
     const config = join(root, "etc/ecrelay/config.toml")

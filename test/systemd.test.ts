@@ -56,6 +56,25 @@ describeWithService("systemd", "a machine under systemd", (facts) => {
     await machine.run("rm -r /root/.config/ecrelay")
   }, 60_000)
 
+  test("the package's service reads credentials where the package has their folder, and does without them too", async () => {
+    const key = Buffer.alloc(32, 7).toString("base64url").concat("=")
+    const file = join(await temporaryFolder(), "airflow.db")
+    const db = new Database(file, { create: true })
+    for (const statement of connectionTable("3.3", "sqlite")) db.run(statement)
+    db.close()
+    const sink = `[[sink]]\ntype = "airflow-db"\nconn_id = "ecr"\nurl = "sqlite:////srv/airflow.db"\nfernet_key = "credential:fernet"\n`
+    await installed(`${CONFIG}${sink}`)
+    await machine.copy(file, "/srv/airflow.db")
+    expect((await machine.run("stat -c %a /etc/ecrelay/credentials")).out).toBe("700\n")
+    await machine.write("/etc/ecrelay/credentials/fernet", key)
+    for (const unit of ["ecrelay", "ecrelay-refresh"])
+      expect(await machine.run(`systemctl start ${unit}.service`)).toMatchObject({ code: 0 })
+    await machine.until("systemctl show ecrelay --property=StatusText", /=2 targets fresh/)
+    await machine.run("rm -r /etc/ecrelay/credentials")
+    await machine.write("/etc/ecrelay/config.toml", CONFIG)
+    expect(await machine.run("systemctl restart ecrelay")).toMatchObject({ code: 0 })
+  }, 60_000)
+
   test("while AWS is away the start waits and says why, and goes through when it is back", async () => {
     await installed()
     const down = { kind: "error", status: 503, type: "ServiceUnavailable", message: "not now" } as const
@@ -176,14 +195,17 @@ describeWithService("systemd", "a machine under systemd", (facts) => {
     for (const statement of connectionTable("3.3", "sqlite")) db.run(statement)
     db.close()
     await machine.copy(file, "/home/airflow/db/airflow.db")
+    const config = `${CONFIG}[[sink]]\ntype = "airflow-db"\nconn_id = "ecr"\nurl = "credential:url"\nfernet_key = "credential:fernet"\n`
+    await machine.write("/etc/ecrelay/config.toml", config)
+    const bare = await machine.run("ecrelay install systemd --service-user airflow")
+    expect(bare.code).toBe(1)
+    expect(bare.out).toContain("credential:url: there is no /etc/ecrelay/credentials/url, ")
     await machine.write(
       "/etc/ecrelay/credentials/fernet",
       Buffer.alloc(32, 7).toString("base64url").concat("="),
     )
     await machine.write("/etc/ecrelay/credentials/url", "sqlite:////home/airflow/db/airflow.db")
     await machine.run("chmod 600 /etc/ecrelay/credentials/*; chown -R airflow: /home/airflow")
-    const config = `${CONFIG}[[sink]]\ntype = "airflow-db"\nconn_id = "ecr"\nurl = "credential:url"\nfernet_key = "credential:fernet"\n`
-    await machine.write("/etc/ecrelay/config.toml", config)
     const done = await machine.run("ecrelay install systemd --service-user airflow")
     expect({ ...done }).toMatchObject({ code: 0 })
     expect(done.out).toContain("2 targets would be delivered")

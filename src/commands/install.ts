@@ -13,7 +13,7 @@ import { loadConfig, type World } from "../session.ts"
 import { type Given, settingsFromEnvironment } from "../settings.ts"
 import { refuseStdout, UNREAD_STDOUT } from "../stdout.ts"
 import { checkAsUnit } from "../unit-check.ts"
-import { carriedEnvironment, profileNotes, variableNotes } from "../unit-environment.ts"
+import { carriedEnvironment, credentialNotes, profileNotes, variableNotes } from "../unit-environment.ts"
 import { unitFolders } from "../unit-folders.ts"
 import { formatUnits, type UnitOptions } from "../units.ts"
 import { loadUnixUser, type UnixUser } from "../unix-user.ts"
@@ -51,7 +51,8 @@ export async function install(given: Given, [what]: readonly string[], world: Wo
   ]
   const said = await whatIsSaid(given, unitWorld)
   const configFile = await configFileOf(said, config, order, unitWorld)
-  const environmentFile = `${folderOf(order).config}/environment`
+  const folder = folderOf(order).config
+  const environmentFile = `${folder}/environment`
   const credentials = namesBehind("credential", textsOf(config))
   const units = formatUnits({
     name: order.name,
@@ -70,7 +71,9 @@ export async function install(given: Given, [what]: readonly string[], world: Wo
     ...units.map(({ name, text }) => ({ path: `${folderOf(order).units}/${name}`, text })),
   ]
   const seen = { env: unitWorld.env, home: user.home }
+  const absent = credentialNotes(credentials, `${folder}/credentials`, manager.kind === "system")
   const missing = [
+    ...absent,
     ...variableNotes({ carried, withheld }, environmentFile),
     ...(await profileNotes(config.principal.profile, world, seen)),
   ]
@@ -92,7 +95,8 @@ export async function install(given: Given, [what]: readonly string[], world: Wo
     manager,
     service: units.find(({ name }) => name.endsWith(".service"))?.text ?? "",
   }
-  const code = await checkAsUnit(unit, world.uid)
+  // Without its credentials systemd would not start the check either, and say so in its journal alone.
+  const code = absent.length > 0 ? 1 : await checkAsUnit(unit, world.uid)
   world.print(whatNext(order, units[0]?.name ?? "", code))
   return code
 }
