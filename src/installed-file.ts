@@ -1,4 +1,5 @@
 // Files that an installation puts in place: all or none, atomically, and nothing over what somebody else changed.
+import { createHash } from "node:crypto"
 import { mkdir, readFile, rename, writeFile } from "node:fs/promises"
 import { dirname } from "node:path"
 import { ConfigError } from "./errors.ts"
@@ -6,23 +7,25 @@ import { ConfigError } from "./errors.ts"
 /** A file as it is to be. The path is absolute. */
 export type InstalledFile = { readonly path: string; readonly text: string }
 
+/** A text with its own checksum at its end, by which it is known later that nobody has changed it. */
+export function sealed(text: string): string {
+  return `${text}# As it was written, as long as this is the sha256 of the lines above: ${sumOf(text)}\n`
+}
+
 /**
- * Puts files in place and says of each whether it was `wrote`, `replaced` or `kept`. A file that is there and differs
- * is refused before anything is written, unless `force`. Rejects with a ConfigError.
+ * Puts files in place and says of each whether it was `wrote`, `replaced` or `kept`. A file that is there and differs is
+ * refused before anything is written, unless its seal holds or by `force`. Rejects with a ConfigError.
  */
 export async function installFiles(
   files: readonly InstalledFile[],
   force: boolean,
 ): Promise<readonly { readonly path: string; readonly done: string }[]> {
   const present = await Promise.all(files.map(({ path }) => readFile(path, "utf8").catch(asAbsent)))
-  const differing = files.filter(({ text }, i) => present[i] !== undefined && present[i] !== text)
-  if (differing.length > 0 && !force)
-    throw new ConfigError(
-      differing.map(({ path }) => ({
-        path,
-        message: "is not what would be written now; --dry-run shows that, --force replaces the file",
-      })),
-    )
+  const refused = files.flatMap(({ path, text }, i) => {
+    const message = present[i] === undefined ? undefined : whyRefused(present[i], text)
+    return message === undefined ? [] : [{ path, message }]
+  })
+  if (refused.length > 0 && !force) throw new ConfigError(refused)
   const done: { path: string; done: string }[] = []
   for (const [i, file] of files.entries()) {
     const before = present[i]
@@ -33,6 +36,28 @@ export async function installFiles(
     })
   }
   return done
+}
+
+const SEAL = /^(.*\n)# [^\n]*: ([0-9a-f]{64})\n/s
+
+function whyRefused(present: string, text: string): string | undefined {
+  const [whole, above = "", sum] = SEAL.exec(present) ?? []
+  if (present === text || (whole === present && sumOf(above) === sum)) return undefined
+  const changed = sum === undefined ? "" : "was changed since, and "
+  return `${changed}is not what would be written now from ${firstDifference(present, text)} on; --dry-run shows that, --force replaces the file`
+}
+
+// By its key alone: what somebody wrote there may be secret.
+function firstDifference(present: string, text: string): string {
+  const [old, next] = [present.split("\n"), text.split("\n")]
+  const line = old.findIndex((one, i) => one !== next[i])
+  const at = line < 0 ? old.length : line
+  const [, key] = /^([\w.-]+) *=/.exec(old[at] || next[at] || "") ?? []
+  return `line ${at + 1}${key ? ` (${key})` : ""}`
+}
+
+function sumOf(text: string): string {
+  return createHash("sha256").update(text).digest("hex")
 }
 
 async function place({ path, text }: InstalledFile): Promise<void> {

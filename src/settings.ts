@@ -152,7 +152,7 @@ export const SETTINGS: readonly Setting[] = [
   {
     key: "force",
     flagOnly: true,
-    description: "Replace files that are not as they would be written now",
+    description: "Replace files that somebody else wrote or changed",
     commands: ["install"],
   },
   {

@@ -86,6 +86,20 @@ test("says the same twice and changes nothing the second time", async () => {
   expect(out).toContain(`kept ${config}\nkept ${unit}\n`)
 })
 
+test("replaces a unit that nobody has touched since it was written, and says so", async () => {
+  const { install, env, config, unit, textOf } = await person()
+  await install(...WHAT)
+  const { out } = await ecrelay([...OWN, ...WHAT], { env: { ...env, AWS_MAX_ATTEMPTS: "5" } })
+  expect(out).toContain(`kept ${config}\nreplaced ${unit}\n`)
+  expect(await textOf(unit)).toContain("Environment=AWS_MAX_ATTEMPTS=5\n")
+  await writeFile(unit, (await textOf(unit)).replace("RestartSec=30", "RestartSec=5"))
+  const refused = await install(...WHAT)
+  expect(refused.code).toBe(2)
+  expect(refused.error).toMatch(
+    /ecrelay\.service: was changed since, and is not what would be written now from line \d+ \(RestartSec\) on; /,
+  )
+})
+
 test("refuses to replace what somebody changed, before it writes anything, until it is forced", async () => {
   const { install, config, unit, textOf } = await person()
   await install(...WHAT)
@@ -93,12 +107,13 @@ test("refuses to replace what somebody changed, before it writes anything, until
   const before = [await textOf(config), await textOf(unit)]
   const refused = await install(...WHAT, "--interval", "4h")
   expect(refused).toMatchObject({ out: "", code: 2 })
+  const lines = before[1]?.trimEnd().split("\n").length
   expect(refused.error).toBe(
-    [config, unit]
-      .map(
-        (path) =>
-          `ecrelay: ${path}: is not what would be written now; --dry-run shows that, --force replaces the file\n`,
-      )
+    [
+      [config, "is not what would be written now from line 1 (log_level) on"],
+      [unit, `was changed since, and is not what would be written now from line ${lines} (Nice) on`],
+    ]
+      .map(([path, says]) => `ecrelay: ${path}: ${says}; --dry-run shows that, --force replaces the file\n`)
       .join(""),
   )
   expect([await textOf(config), await textOf(unit)]).toEqual(before)

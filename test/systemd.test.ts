@@ -243,6 +243,18 @@ describeWithService("systemd", "a machine under systemd", (facts) => {
     await machine.run("systemctl disable --now ecrelay")
   }, 60_000)
 
+  test("the same install a second time narrows its unit to the folder that the first delivery has made", async () => {
+    await installed()
+    const install = "ecrelay install systemd; systemctl daemon-reload; systemctl restart ecrelay"
+    expect((await machine.run(install)).out).toContain("wrote /etc/systemd/system/ecrelay.service\n")
+    const again = await machine.run(install)
+    expect(again).toMatchObject({ code: 0, out: expect.stringMatching(/^replaced \/etc\/systemd\//) })
+    expect(await machine.read("/etc/systemd/system/ecrelay.service")).toContain(
+      "ReadWritePaths=/root/.docker\n",
+    )
+    expect(await machine.run(install)).toMatchObject({ code: 0, out: expect.stringMatching(/^kept /) })
+  }, 60_000)
+
   test("an outage of the database and a rotated Fernet key cost nothing but time", async () => {
     await installed()
     const folder = await temporaryFolder()

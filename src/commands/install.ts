@@ -6,7 +6,7 @@ import type { Environment } from "../aws.ts"
 import type { Config } from "../config.ts"
 import { loadConfigFile } from "../config-file.ts"
 import { ConfigError } from "../errors.ts"
-import { type InstalledFile, installFiles } from "../installed-file.ts"
+import { type InstalledFile, installFiles, sealed } from "../installed-file.ts"
 import { readSettings, readSwitch } from "../reading.ts"
 import { namesBehind } from "../reference.ts"
 import { loadConfig, type World } from "../session.ts"
@@ -68,7 +68,7 @@ export async function install(given: Given, [what]: readonly string[], world: Wo
   })
   const files: readonly InstalledFile[] = [
     ...(configFile.text === undefined ? [] : [{ path: configFile.path, text: configFile.text }]),
-    ...units.map(({ name, text }) => ({ path: `${folderOf(order).units}/${name}`, text })),
+    ...units.map(({ name, text }) => ({ path: `${folderOf(order).units}/${name}`, text: sealed(text) })),
   ]
   const seen = { env: unitWorld.env, home: user.home }
   const absent = credentialNotes(credentials, `${folder}/credentials`, manager.kind === "system")
