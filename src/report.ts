@@ -71,7 +71,12 @@ export function formatFindings(findings: readonly Finding[], style: Style): stri
  * All findings for people, the worst first, and what they come to for so many targets. What is found of many subjects
  * alike is said once: five hundred registries are no five hundred lines.
  */
-export function formatAllFindings(findings: readonly Finding[], targetCount: number, style: Style): string {
+export function formatAllFindings(
+  findings: readonly Finding[],
+  targetCount: number,
+  style: Style,
+  ending = "; nothing was changed",
+): string {
   const of = (level: Finding["level"]) => findings.filter((one) => one.level === level)
   const [errors, warnings, good] = [of("error"), of("warning"), of("ok")]
   const wrong = alike([...errors, ...warnings])
@@ -98,7 +103,7 @@ export function formatAllFindings(findings: readonly Finding[], targetCount: num
   const sum =
     errors.length > 0 ? `${counted(errors.length, "error")} to mend` : `${targets} would be delivered`
   const also = warnings.length > 0 ? `, ${counted(warnings.length, "warning")}` : ""
-  return `${above}${below}\n${sum}${also}; nothing was changed\n`
+  return `${above}${below}\n${sum}${also}${ending}\n`
 }
 
 const MOST_SUBJECTS = 3

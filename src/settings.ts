@@ -197,6 +197,9 @@ function variableOf({ key }: Setting): string {
   return `ECRELAY_${key.toUpperCase()}`
 }
 
+/** No setting, but the variable by which `check` knows that it is a part of `install`. */
+export const INSTALLING = "ECRELAY_INSTALLING"
+
 /** What was given for the settings, by key, with the place it was given at. */
 export type Given = ReadonlyMap<string, { readonly from: string; readonly texts: readonly string[] }>
 

@@ -3,6 +3,7 @@ import { spawn } from "node:child_process"
 import { access, readFile } from "node:fs/promises"
 import { dirname } from "node:path"
 import type { Environment } from "./aws.ts"
+import { INSTALLING } from "./settings.ts"
 import type { UnitOptions } from "./units.ts"
 import type { UnixUser } from "./unix-user.ts"
 
@@ -23,7 +24,8 @@ export type UnitToCheck = {
 export async function checkAsUnit(unit: UnitToCheck, ownUid: number | undefined): Promise<number> {
   const argv = [unit.program, "check", "--config", unit.config]
   const { user, manager, carried } = unit
-  const env = { HOME: user.home, USER: user.name, LOGNAME: user.name, PATH: SYSTEM_PATH, ...carried }
+  const own = { HOME: user.home, USER: user.name, LOGNAME: user.name, PATH: SYSTEM_PATH }
+  const env = { ...own, ...carried, [INSTALLING]: "1" }
   const booted = await access("/run/systemd/system").then(
     () => true,
     () => false,

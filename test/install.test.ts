@@ -69,6 +69,16 @@ test("what nobody said of time stands in no file, so that a second run finds not
   expect(await textOf(unit)).toContain(" refresh --min-remaining 6h --timeout 5m\n")
 })
 
+test("does not say below what it wrote that nothing was changed, as check does", async () => {
+  const { install, env, config } = await person()
+  const { out } = await install(...WHAT)
+  expect(out).toContain(`wrote ${config}\n`)
+  expect(out).toMatch(/^1 error to mend$/m)
+  expect(out).not.toContain("nothing was changed")
+  const checked = await ecrelay(["check", "--config", config], { env })
+  expect(checked.out).toEndWith("; nothing was changed\n")
+})
+
 test("leaves a config file that is there as it is, and points the unit at it", async () => {
   const { install, home, config, unit, textOf } = await person()
   await mkdir(join(home, ".config/ecrelay"), { recursive: true })

@@ -4,7 +4,7 @@ import { withDeadline } from "../clock.ts"
 import { deliveriesOf } from "../plan.ts"
 import { findingsAsJson, formatAllFindings } from "../report.ts"
 import { openSession, styleOf, type World } from "../session.ts"
-import type { Given } from "../settings.ts"
+import { type Given, INSTALLING } from "../settings.ts"
 import { refuseSharedFiles } from "../shared-files.ts"
 import { watchClock } from "../skew.ts"
 
@@ -17,10 +17,12 @@ export async function check(given: Given, world: World): Promise<number> {
   const findings = await withDeadline(config.timeoutMs, world.clock, world.stop, (signal) =>
     findAll(session, watch, signal),
   )
+  // What calls it has just written files.
+  const ending = world.env[INSTALLING] ? "" : undefined
   world.print(
     config.output === "json"
       ? findingsAsJson(findings)
-      : formatAllFindings(findings, deliveriesOf(plan).length, styleOf(world)),
+      : formatAllFindings(findings, deliveriesOf(plan).length, styleOf(world), ending),
   )
   return findings.some(({ level }) => level === "error") ? 1 : 0
 }
