@@ -75,6 +75,32 @@ describeWithService("systemd", "a machine under systemd", (facts) => {
     expect(await machine.run("systemctl restart ecrelay")).toMatchObject({ code: 0 })
   }, 60_000)
 
+  test("a unit that wants the service and comes after it finds the login; beside a timer it waits for one", async () => {
+    await installed()
+    const needs = (...lines: readonly string[]) =>
+      machine.write(
+        "/etc/systemd/system/needs.service",
+        [...lines, "ExecStart=test -s /root/.docker/config.json\n"].join("\n"),
+      )
+    const start = "systemctl daemon-reload; systemctl start needs"
+    await needs("[Unit]", "Wants=ecrelay.service", "After=ecrelay.service", "[Service]", "Type=oneshot")
+    expect(await machine.run(start)).toMatchObject({ code: 0 })
+    await machine.run("systemctl stop ecrelay; rm -r /root/.docker")
+    const wait = /ExecStartPre=[^`]* wait [^`]*/.exec(
+      await readFile(join(import.meta.dir, "../README.md"), "utf8"),
+    )?.[0]
+    await needs(
+      "[Service]",
+      "Type=oneshot",
+      "EnvironmentFile=/etc/ecrelay/environment",
+      wait?.replace("/usr/local", "/usr") ?? "",
+    )
+    const waiting = machine.run(start)
+    await machine.until("journalctl -u needs --no-pager -o cat", /waiting for docker-config/)
+    await machine.run("systemctl start ecrelay-refresh.service")
+    expect(await waiting).toMatchObject({ code: 0 })
+  }, 60_000)
+
   test("while AWS is away the start waits and says why, and goes through when it is back", async () => {
     await installed()
     const down = { kind: "error", status: 503, type: "ServiceUnavailable", message: "not now" } as const

@@ -83,7 +83,7 @@ test("what a sink runs may compile while it runs, as node does", () => {
   expect(service?.text).toMatch(/^MemoryDenyWriteExecute=yes$/m)
 })
 
-// systemd's own measure: 10 is no protection at all, below 2 counts as OK.
+// systemd's own measure: 10 is no protection at all, below 5 counts as OK.
 test.skipIf(!systemdAnalyze).each([
   ["a service of root's", 2.5],
   ["a service of a user's", 1.8],
