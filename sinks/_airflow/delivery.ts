@@ -109,7 +109,7 @@ async function fitPlans(
   return planned.map((one) => {
     if (!isPlan(one)) return one
     const tooNarrow = widenPassword ? narrow(one) && failure : narrow(one)
-    const refusal = tooNarrow ?? packetRefusal(session, sizeOfPlan(one, encryption))
+    const refusal = tooNarrow ?? packetRefusal(session, () => sizeOfPlan(one, encryption))
     return refusal ? { refusal } : one
   })
 }
@@ -127,8 +127,8 @@ async function widen(session: Session): Promise<AirflowError | undefined> {
   }
 }
 
-function packetRefusal(session: Session, sizeBytes: number): AirflowError | undefined {
-  if (fitsStatement(sizeBytes, session)) return undefined
+function packetRefusal(session: Session, sizeBytes: () => number): AirflowError | undefined {
+  if (!Number.isFinite(session.maxStatementBytes) || fitsStatement(sizeBytes(), session)) return undefined
   return new AirflowError(
     `the login does not fit the ${session.maxStatementBytes} bytes that the server takes`,
     {

@@ -63,8 +63,8 @@ export function encrypt(
   head.writeBigUInt64BE(BigInt(Math.floor(encryptedAt / 1000)), 1)
   head.set(iv, 9)
   const cipher = createCipheriv("aes-128-cbc", keys[0].encryption, iv)
-  const signed = Buffer.concat([head, cipher.update(plaintext, "utf8"), cipher.final()])
-  return base64url(Buffer.concat([signed, mac(keys[0], signed)]))
+  const parts = [head, cipher.update(plaintext, "utf8"), cipher.final()]
+  return base64url(Buffer.concat([...parts, mac(keys[0], ...parts)]))
 }
 
 /** Initialisation vectors for so many tokens, drawn aside: what is under way goes on meanwhile. */
@@ -107,8 +107,10 @@ export function ciphertextLength(plaintextBytes: number): number {
   return 4 * Math.ceil((HEAD_BYTES + padded + MAC_BYTES) / 3)
 }
 
-function mac(key: FernetKey, signed: Buffer): Buffer {
-  return createHmac("sha256", key.signing).update(signed).digest()
+function mac(key: FernetKey, ...signed: readonly Buffer[]): Buffer {
+  const hmac = createHmac("sha256", key.signing)
+  for (const part of signed) hmac.update(part)
+  return hmac.digest()
 }
 
 // Node's own base64url leaves out the padding that Fernet has.

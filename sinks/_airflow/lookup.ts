@@ -23,9 +23,10 @@ export async function findRows(session: Readable, connIds: readonly string[]): P
 
 /** In a transaction: locks these rows, and tells whether they are still as they were found. */
 export async function areUnchanged(
-  session: Readable & Pick<Session, "lockClause">,
+  session: Readable & Pick<Session, "lockClause" | "isUntouched">,
   rows: readonly Row[],
 ): Promise<boolean> {
+  if (await session.isUntouched?.()) return true
   const select = `SELECT ${FIELDS} FROM ${session.table} WHERE id IN`
   const ids = rows.map(({ id }) => id)
   const rest = ` ORDER BY id${session.lockClause}`

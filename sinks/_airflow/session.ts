@@ -58,6 +58,8 @@ export type Session = {
   readonly maxStatementBytes: number
   /** What makes a SELECT lock its rows until the transaction ends. */
   readonly lockClause: "" | " FOR UPDATE"
+  /** Whether nobody else has changed anything since the session was opened, where that can be told at once. */
+  readonly isUntouched?: () => Promise<boolean>
   readonly query: Query
   /** Commits when `work` resolves, rolls back when it rejects. */
   transaction(work: (transaction: Transaction) => Promise<void>): Promise<void>
@@ -81,10 +83,12 @@ export function chunksOf<Row>(
   maxRows = CHUNK_ROWS,
 ): readonly (readonly Row[])[] {
   const roomBytes = maxStatementBytes - STATEMENT_OVERHEAD_BYTES
+  // Without a limit nothing need be measured.
+  const isLimited = Number.isFinite(roomBytes)
   const chunks: Row[][] = []
   let leftBytes = 0
   for (const row of rows) {
-    const sizeBytes = sizeOf(row) + ROW_OVERHEAD_BYTES
+    const sizeBytes = isLimited ? sizeOf(row) + ROW_OVERHEAD_BYTES : 0
     const last = chunks.at(-1)
     if (last && last.length < maxRows && sizeBytes <= leftBytes) {
       last.push(row)

@@ -80,12 +80,14 @@ function rollBack(db: SqliteDatabase): void {
 
 function sessionOf(db: SqliteDatabase, columns: readonly Column[]): Session {
   const query = async (text: string, values?: readonly Value[]) => execute(db, text, values)
+  const version = dataVersion(db)
   return {
     dialect: "sqlite",
     table: '"connection"',
     columns,
     maxStatementBytes: Number.POSITIVE_INFINITY,
     lockClause: "",
+    isUntouched: async () => dataVersion(db) === version,
     query,
     transaction: async (work) => {
       // IMMEDIATE: a lock taken at the first write may be refused when others have written since the first read.
@@ -102,6 +104,9 @@ function sessionOf(db: SqliteDatabase, columns: readonly Column[]): Session {
     close: async () => db.close(),
   }
 }
+
+// Another one after every change of somebody else's (sqlite.org/pragma.html#pragma_data_version).
+const dataVersion = (db: SqliteDatabase) => execute(db, "PRAGMA data_version")[0]?.data_version
 
 // One statement prepared, many executions: the fastest here, where there is no network between.
 function writers(

@@ -6,6 +6,7 @@ import { dirname, join } from "node:path"
 import { fileURLToPath } from "node:url"
 import Sqlite from "better-sqlite3"
 import { parseDatabaseUrl } from "../../sinks/_airflow/database-url.ts"
+import { areUnchanged, findRows } from "../../sinks/_airflow/lookup.ts"
 import { openSqlite } from "../../sinks/_airflow/sqlite.ts"
 import kind from "../../sinks/airflow-db.ts"
 import { Secret } from "../../src/credential.ts"
@@ -127,6 +128,23 @@ test("waits at the commit until the disk has it, in WAL mode too, whose own defa
   // 2 is FULL.
   expect(await session.query("PRAGMA synchronous")).toEqual([{ synchronous: 2 }])
   await session.close()
+})
+
+test("sees whether somebody changed the rows between the look and the write, and minds nothing else", async () => {
+  await using airflow = await openAirflow("sqlite")
+  for (const conn_id of ["ours", "other"])
+    await airflow.insert({ conn_id, conn_type: "docker", host: "", plain: "x" })
+  const session = await openSqlite(parseDatabaseUrl(airflow.url))
+  const rows = await findRows(session, ["ours"])
+  const seen: boolean[] = []
+  const look = () => session.transaction(async () => void seen.push(await areUnchanged(session, rows)))
+  await look()
+  await airflow.run("UPDATE connection SET host = 'h' WHERE conn_id = 'other'")
+  await look()
+  await airflow.run("UPDATE connection SET login = 'eva' WHERE conn_id = 'ours'")
+  await look()
+  await session.close()
+  expect(seen).toEqual([true, true, false])
 })
 
 // A transaction that does not fit SQLite's cache takes the file for itself long before it commits.
