@@ -52,12 +52,14 @@ export async function loadClientConfig(
   return config
 }
 
-// Of an access key id, which is no secret, as much as AWS's own tool shows of it.
+// Of an access key id, which is no secret, as much as AWS's own tool shows of it; of an endpoint, in whose URL a profile or
+// connection may have a password, the server alone.
 function whoSigns(principal: Principal, { credentials, endpoint }: ClientConfig): string {
   const { accessKeyId, $source = {} } = credentials
   const links = Object.keys($source).map((link) => link.replace("CREDENTIALS_", ""))
   const from = links.length > 0 ? ` (${links.join(", ")})` : ""
-  const where = endpoint ? `endpoint ${endpoint}` : "AWS's own endpoint"
+  const { protocol, host } = URL.parse(endpoint ?? "") ?? {}
+  const where = endpoint ? `endpoint ${protocol}//${host}` : "AWS's own endpoint"
   return `${formatPrincipal(principal)}: access key ending in ${accessKeyId.slice(-4)}${from}, ${where}`
 }
 

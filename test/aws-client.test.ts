@@ -35,3 +35,19 @@ test("without any region it says where one is named", async () => {
     retryable: false,
   })
 })
+
+test("of whose keys sign is told as much as AWS's own tool shows, and of an endpoint no password", async () => {
+  const told: string[] = []
+  const endpoint_url = "https://eva:hunter2@vpce.example/ecr?token=hunter2"
+  const connection = connectionOf({ login: "AKIDTEAM", password: "the-team's-key", extra: { endpoint_url } })
+  const env = { AWS_REGION: "eu-west-1" }
+  const loadAirflowIdentity = async () => parseAirflowIdentity(connection, env)
+  await loadClientConfig(
+    { service: "ssm", principal, region: undefined },
+    { env, fetch, loadAirflowIdentity, debug: (text) => void told.push(text) },
+    calm(),
+  )
+  expect(told).toEqual([
+    "Airflow connection aws_default: access key ending in TEAM, endpoint https://vpce.example",
+  ])
+})
