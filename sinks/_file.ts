@@ -89,7 +89,7 @@ export async function whyNotWritable(place: FilePlace): Promise<unknown> {
   }
 }
 
-// A mount from the same file system shows in Linux' own list alone (proc(5): the fifth field, with blanks and the like in octal).
+// A mount from the same file system shows in Linux' own list alone (proc(5): the fifth field, blanks and the like in octal).
 function isMountPoint(file: string): boolean {
   try {
     const points = fs.readFileSync("/proc/self/mountinfo", "utf8").split("\n")

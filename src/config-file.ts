@@ -32,8 +32,11 @@ export async function loadConfigFile(
   return undefined
 }
 
-// Mostly there is none, and to ask for that another thread would be a fiftieth of a run. What else is wrong, the reading tells.
-function isMissing(path: string): boolean {
+/**
+ * Whether nothing is there; what may not be seen may well be, and reading it tells. At once, since mostly there is no config
+ * file, and to ask another thread would be a fiftieth of a run.
+ */
+export function isMissing(path: string): boolean {
   try {
     return statSync(path, { throwIfNoEntry: false }) === undefined
   } catch {

@@ -64,8 +64,7 @@ export function readDuration(reading: Reading, key: string): number | undefined 
 }
 
 function whyNoDuration(text: string, durationMs: number | undefined): string {
-  if (durationMs === 0) return `${text} is no time at all`
-  if (/^0+$/.test(text)) return `${text} is no time at all`
+  if (durationMs === 0 || /^0+$/.test(text)) return `${text} is no time at all`
   return /^\d+$/.test(text)
     ? `${text} what? Write ${text}s, ${text}m or ${text}h`
     : `${JSON.stringify(text)} is not a duration; write 90s, 30m or 6h`

@@ -88,8 +88,8 @@ export type Sink = {
    * resolves; touches only its own slots; one that cannot be written fails alone. Leaves a stored login that expires
    * later alone, and refuses (`failed`) a slot that holds what is no login to ECR, unless an option such as `adopt` says
    * otherwise; under the registry's own host, user `AWS` makes it one, whatever its password looks like. A password that
-   * cannot stand there exactly is refused too, and never written otherwise. Throws a DeliveryError only where no slot could be reached at all; what one place of several refuses is
-   * `failed` for the targets in it.
+   * cannot stand there exactly is refused too, and never written otherwise. Throws a DeliveryError only where no slot
+   * could be reached at all; what one place of several refuses is `failed` for the targets in it.
    */
   deliver(deliveries: readonly Delivery[], signal: AbortSignal): Promise<readonly DeliveryResult[]>
   /**
@@ -99,8 +99,8 @@ export type Sink = {
    */
   read?(targets: readonly Target[], signal: AbortSignal): Promise<readonly Held[]>
   /**
-   * Whether `deliver` would be let in, and would refuse no slot. Changes nothing. One finding a place or target: an `ok` where all is well, else what
-   * is wrong, with `code` and `fix`. A DeliveryError becomes one by `errorFinding`; what is thrown is reported all the same.
+   * Whether `deliver` would be let in, and would refuse no slot. Changes nothing. One finding a place or target: an `ok`
+   * where all is well, else what is wrong, with `code` and `fix`. A DeliveryError becomes one by `errorFinding`; what is thrown is reported all the same.
    */
   check?(targets: readonly Target[], signal: AbortSignal): Promise<readonly Finding[]>
   /**
@@ -110,7 +110,7 @@ export type Sink = {
   folders?(signal: AbortSignal): Promise<readonly string[] | "anywhere">
   /** How long one delivery may take by its own options, in milliseconds, for a default of --timeout that leaves it that. */
   readonly deliveryMs?: number
-  /** For targets in files, which a sink with `folders` has unless they are rows of a database: so that no two are written over each other. */
+  /** For targets in files, so that no two are written over each other; rows of a database that is one are none. */
   readonly files?: TargetFiles
   /** Writes the logins to standard output, where nothing else may stand then: `refresh` alone can be used with it. */
   readonly takesStdout?: true

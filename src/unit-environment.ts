@@ -1,7 +1,8 @@
 // What a unit does not see of the person who installs it: their variables, their AWS profile, their SSO session.
 // What is harmless goes along; what is or may be secret is only named, with the place to put it.
-import { existsSync, statSync } from "node:fs"
+import { existsSync } from "node:fs"
 import { type Environment, loadProfileKeys } from "./aws.ts"
+import { isMissing } from "./config-file.ts"
 import { loadUnixUser } from "./unix-user.ts"
 
 /** The variables of a person, sorted by what becomes of them. */
@@ -69,15 +70,6 @@ export function credentialNotes(names: readonly string[], folder: string, sudo: 
       ([name, path]) =>
         `credential:${name}: there is no ${path}, and systemd does not start the unit without it: \`${sudo ? "sudo " : ""}install -D -m 600 /dev/null ${path}\`, then write the secret into it`,
     )
-}
-
-// What may not be seen may well be there.
-function isMissing(path: string): boolean {
-  try {
-    return statSync(path, { throwIfNoEntry: false }) === undefined
-  } catch {
-    return false
-  }
 }
 
 /** Whose AWS profiles the unit reads, and whether they will do for a service: what the person should know, a line each. */

@@ -102,8 +102,8 @@ declare module "ecrelay" {
      * resolves; touches only its own slots; one that cannot be written fails alone. Leaves a stored login that expires
      * later alone, and refuses (`failed`) a slot that holds what is no login to ECR, unless an option such as `adopt` says
      * otherwise; under the registry's own host, user `AWS` makes it one, whatever its password looks like. A password that
-     * cannot stand there exactly is refused too, and never written otherwise. Throws a DeliveryError only where no slot could be reached at all; what one place of several refuses is
-     * `failed` for the targets in it.
+     * cannot stand there exactly is refused too, and never written otherwise. Throws a DeliveryError only where no slot
+     * could be reached at all; what one place of several refuses is `failed` for the targets in it.
      */
     deliver(deliveries: readonly Delivery[], signal: AbortSignal): Promise<readonly DeliveryResult[]>
     /**
@@ -113,8 +113,8 @@ declare module "ecrelay" {
      */
     read?(targets: readonly Target[], signal: AbortSignal): Promise<readonly Held[]>
     /**
-     * Whether `deliver` would be let in, and would refuse no slot. Changes nothing. One finding a place or target: an `ok` where all is well, else what
-     * is wrong, with `code` and `fix`. A DeliveryError becomes one by `errorFinding`; what is thrown is reported all the same.
+     * Whether `deliver` would be let in, and would refuse no slot. Changes nothing. One finding a place or target: an `ok`
+     * where all is well, else what is wrong, with `code` and `fix`. A DeliveryError becomes one by `errorFinding`; what is thrown is reported all the same.
      */
     check?(targets: readonly Target[], signal: AbortSignal): Promise<readonly Finding[]>
     /**
