@@ -31,11 +31,13 @@ export function asFetchError(source: Source, cause: unknown, signal: AbortSignal
       : new FetchError(`${registry}: ${cause.message}`, { ...cause, ...about, cause: cause.cause })
   const { code, text, said, hint, retryable } = explainAws(cause)
   const unknown = code === "aws"
-  const airflows = source.principal.airflowConnection ? IN_AIRFLOW[code] : undefined
+  const { airflowConnection, profile } = source.principal
+  const airflows = airflowConnection ? IN_AIRFLOW[code] : undefined
+  const profiles = profile && code === "no-credentials" ? emptyProfileHint(profile) : undefined
   const publics = source.service === "ecr-public" && code === "access-denied" ? PUBLIC_HINT : undefined
   return new FetchError(
     `${registry}: ${unknown ? "AWS gave no token" : text}${forWhom}${said ? ` (${said})` : ""}`,
-    { ...about, code, hint: unknown ? NO_TOKEN_HINT : (publics ?? airflows ?? hint), retryable },
+    { ...about, code, hint: unknown ? NO_TOKEN_HINT : (publics ?? airflows ?? profiles ?? hint), retryable },
   )
 }
 
@@ -44,6 +46,9 @@ const NO_TOKEN_HINT =
 
 const PUBLIC_HINT =
   "allow ecr-public:GetAuthorizationToken and sts:GetServiceBearerToken on resource *: ECR Public needs both, in us-east-1"
+
+const emptyProfileHint = (profile: string) =>
+  `log in again where it is one of SSO (\`aws sso login --profile ${profile}\`), or give it keys (\`aws configure --profile ${profile}\`), a role_arn or a credential_process; \`aws sts get-caller-identity --profile ${profile}\` shows whether AWS's own tool finds any`
 
 // Where what is wrong stands in an Airflow connection, and is mended there.
 const IN_AIRFLOW: Readonly<Record<string, string>> = {

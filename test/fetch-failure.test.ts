@@ -77,6 +77,14 @@ test("a failure that nobody has words for keeps its own, its cause, and a way to
   expect(error.hint).toBeTruthy()
 })
 
+test("a profile that gives no credentials is told how to get some, and not to name a profile", () => {
+  const cause = Object.assign(new Error("Could not load"), { name: "CredentialsProviderError" })
+  const { message, hint } = asFetchError({ ...SOURCE, principal: { profile: "corp" } }, cause, never)
+  expect(message).toBe("eu-west-1: no AWS credentials found for profile corp (Could not load)")
+  expect(hint).toContain("`aws sso login --profile corp`")
+  expect(hint).not.toContain("name a --profile")
+})
+
 test("ECR Public is called by its name", () => {
   const error = asFetchError(
     { service: "ecr-public", region: "us-east-1", principal: {} },

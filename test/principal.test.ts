@@ -94,7 +94,10 @@ test("a profile whose SSO session has ended says how to log in again", async () 
   const config =
     "[profile corp]\nsso_start_url = https://corp.test/start\nsso_region = eu-west-1\nsso_account_id = 222222222222\nsso_role_name = pull\n"
   const error = await failureOf({ profile: "corp" }, { HOME: await homeWith({ config }), ...keysOf() })
-  expect(error).toMatchObject({ code: "no-credentials", hint: expect.stringContaining("`aws sso login`") })
+  expect(error).toMatchObject({
+    code: "no-credentials",
+    hint: expect.stringContaining("`aws sso login --profile corp`"),
+  })
 })
 
 test("a role is assumed with the default keys, and its account is the token's", async () => {
