@@ -78,6 +78,11 @@ const WORDS: Readonly<Record<string, Words>> = {
     says: "its symbolic links go round in a circle",
     hint: "look at them with `namei -l` and correct the one that points back",
   },
+  EOPNOTSUPP: {
+    code: "no-new-files",
+    says: "its folder is there and takes no new file",
+    hint: "name a file on an ordinary file system, not below /proc",
+  },
   ENOENT: {
     code: "lock-lost",
     says: "its folder went away, or another ecrelay took the lock over, while it was being written",

@@ -6,6 +6,7 @@
 import * as fs from "node:fs"
 import { basename, dirname, join } from "node:path"
 import type { SinkDeps } from "../src/sink.ts"
+import { systemError } from "./_file-errors.ts"
 
 type Clock = SinkDeps["clock"]
 
@@ -96,7 +97,7 @@ const ticketPrefix = (file: string) => `.${basename(file)}.ecrelay-`
 
 function makeTicket(file: string, clock: Clock): Lock {
   const path = join(dirname(file), ticketPrefix(file) + randomTicketId())
-  const fd = fs.openSync(path, "wx+", 0o600)
+  const fd = openTicket(path)
   const stop = new AbortController()
   // A ticket that can beat no more is taken for dead and removed: its owner learns of it at the rename.
   const beating = keepBeating(fd, clock, stop.signal).catch(() => {})
@@ -107,6 +108,13 @@ function makeTicket(file: string, clock: Clock): Lock {
     removeIfThere(path)
   }
   return { path, fd, release }
+}
+
+function openTicket(path: string): number {
+  const fd = unlessMissing(() => fs.openSync(path, "wx+", 0o600))
+  if (fd !== undefined) return fd
+  // procfs answers so for a folder that is there.
+  throw systemError(fs.existsSync(dirname(path)) ? "EOPNOTSUPP" : "ENOENT")
 }
 
 /** Shows that the ticket's owner lives. */

@@ -33,6 +33,7 @@ const NOT_IN_CHECK: Readonly<Record<string, string>> = {
       "created-meanwhile",
       "contended",
       "lock-lost",
+      "no-new-files",
       "no-space",
       "mode",
       "not-applied",

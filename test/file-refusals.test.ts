@@ -25,6 +25,9 @@ test.each([
   ["not-a-file", (file: string) => dirname(file), () => {}],
   ["not-a-file", (file: string) => `${file}.pipe`, (path: string) => Bun.spawnSync(["mkfifo", path])],
   ["file-system", (file: string) => join(dirname(file), "n".repeat(300)), () => {}],
+  ...(process.platform === "linux"
+    ? [["no-new-files", () => "/proc/self/config.json", () => {}] as const]
+    : []),
 ])("says %s in words", async (code, pathOf, prepare) => {
   const path = pathOf(newFile("old"))
   prepare(path)
