@@ -151,7 +151,7 @@ export async function secretFor(sink: string, text: string, env: SinkDeps["env"]
   try {
     return await loadSecret(text, env)
   } catch (cause) {
-    throw new DeliveryError(`${sink} ${text}: ${(cause as Error).message}`, {
+    throw new DeliveryError(`${text}: ${(cause as Error).message}`, {
       sink,
       target: text,
       code: "secret-missing",

@@ -153,7 +153,7 @@ const places: readonly Trap[] = [
     name: "a reference to nothing",
     level: "error",
     code: "reference-unresolved",
-    says: "url: airflow-db env:AIRFLOW_URL: the variable AIRFLOW_URL is not set",
+    says: "url=env:AIRFLOW_URL: the variable AIRFLOW_URL is not set",
     fix: "put the secret where this reference points",
     make: () => {},
     run: { argv: ["--sink", `airflow-db,conn_id=${ID},url=env:AIRFLOW_URL`] },

@@ -229,7 +229,7 @@ test("a secret is resolved by its reference when the sink asks, and a missing on
   expect(error).toMatchObject({
     code: "secret-missing",
     retryable: false,
-    message: "fake env:PASSWORD: the variable PASSWORD is not set",
+    message: "env:PASSWORD: the variable PASSWORD is not set",
   })
   env.PASSWORD = "later"
   expect((await secret("env:PASSWORD")).reveal()).toBe("later")

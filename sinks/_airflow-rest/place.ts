@@ -92,7 +92,7 @@ async function loadField(option: string, text: string, deps: Pick<SinkDeps, "sec
   } catch (cause) {
     // Says what is missing, never what was found; only here it is known for which option.
     const { message, hint } = cause as Partial<DeliveryError>
-    throw new RestError(`${option}: ${message}`, {
+    throw new RestError(`${option}=${message}`, {
       code: "reference-unresolved",
       hint: hint ?? `see that ${option} names what is there`,
       cause,

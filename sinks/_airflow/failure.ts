@@ -49,7 +49,7 @@ export function failureOf(error: AirflowError, { sink, target }: FailureContext)
   const { code, hint, cause } = error
   const retryable = PASSING.has(code) || isTransient(cause)
   // A place that has no name of its own yet is the message's own subject, or a reference that it tells of.
-  const named = error.message.startsWith(target) || error.message.includes(` ${target}: `)
+  const named = error.message.startsWith(target) || error.message.includes(`=${target}: `)
   const message = named ? error.message : `${target}: ${error.message}`
   return new DeliveryError(message, { sink, target, code, hint, retryable, cause })
 }

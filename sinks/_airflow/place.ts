@@ -103,7 +103,7 @@ async function loadReference(option: string, reference: string, deps: PlaceDeps)
   } catch (cause) {
     // Says what is missing, never what was found; only here it is known for which option of which place.
     const { message, hint } = cause as Partial<DeliveryError>
-    throw new AirflowError(`${option}: ${message}`, {
+    throw new AirflowError(`${option}=${message}`, {
       code: "reference-unresolved",
       hint: hint ?? `see that ${option}=${isReference(reference) ? reference : "…"} names what is there`,
       cause,

@@ -103,7 +103,7 @@ test("a place that its message has for a subject already is not named twice", ()
   const about = (message: string, target: string) =>
     (asFailure(new AirflowError(message, { code: "x" }), { sink: "airflow-db", target }) as DeliveryError)
       .message
-  const missing = "url: airflow-db env:NOPE: the variable NOPE is not set"
+  const missing = "url=env:NOPE: the variable NOPE is not set"
   expect(about(missing, "env:NOPE")).toBe(missing)
   expect(about(missing, "env:NO")).toBe(`env:NO: ${missing}`)
   expect(about("Airflow's database is not configured here", "Airflow's database")).toBe(

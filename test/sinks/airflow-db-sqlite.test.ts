@@ -245,7 +245,7 @@ test("resolves references anew at every delivery", async () => {
   world.delete("env:URL")
   const error = await errorOf(deliver(sink, credential))
   expect(error).toMatchObject({ code: "reference-unresolved", target: "env:URL" })
-  expect(error.message).toBe("env:URL: url: the variable URL is not set")
+  expect(error.message).toBe("env:URL: url=the variable URL is not set")
 })
 
 testUnless(LACKS.mounts, "a full disk is called one, and the database holds what it held", async () => {
