@@ -37,7 +37,7 @@ export async function readRegistries(
     const region = await loadDefaultRegion().catch((error) => {
       // What is wrong in the configuration itself comes first: asking again would not mend it.
       if (reading.issues.length > 0 && error instanceof FetchError) return null
-      throw error instanceof FetchError ? regionUnknown(error) : error
+      throw error
     })
     if (region) all.push(readRegion(reading, region, common))
     else if (region === undefined)
@@ -47,15 +47,6 @@ export async function readRegistries(
       })
   }
   return withoutRepeats(all.filter((one) => one !== undefined))
-}
-
-// The connection may be there in a moment: not the configuration's fault.
-function regionUnknown(error: FetchError): FetchError {
-  const { code, retryable, principal, registry, hint, cause } = error
-  return new FetchError(`no region is named, and ${error.message}`, {
-    ...{ code, retryable, principal, registry, cause },
-    hint: `name one with --region${hint ? `, or ${hint}` : ""}`,
-  })
 }
 
 // The same registry by the same identity, named twice, is one wish.

@@ -2,6 +2,7 @@
 // the connection by its id. Whatever was wrong, nobody else's keys are used and no piece of the connection is shown.
 import { afterAll, beforeAll, beforeEach, expect, test } from "bun:test"
 import { createServer } from "node:net"
+import { join } from "node:path"
 import { type StandIn, startAws } from "../scripts/aws.ts"
 import { openAirflow, otherKey } from "./support/airflow-db.ts"
 import { fernetKey } from "./support/airflow-rows.ts"
@@ -154,8 +155,34 @@ test("where the connection is to name the region, its absence is no fault of the
   const { code, error, out } = await askAs({ aws, home }, ["refresh"])
   expect({ code, out }).toEqual({ code: 1, out: "" })
   expect(error).toStartWith(
-    "ecrelay: no region is named, and Airflow connection aws_eu: Airflow's database is not configured here\nhint: name one with --region, or set AIRFLOW_CONN_AWS_EU",
+    "ecrelay: Airflow connection aws_eu: Airflow's database is not configured here\nhint: set AIRFLOW_CONN_AWS_EU",
   )
+})
+
+test("a service waits for the connection that is to name its region, and ends well when told to", async () => {
+  const late = join(home, "late.db")
+  const argv = [
+    "run",
+    "--aws-conn-id",
+    "aws_eu",
+    "--sink",
+    "docker-config",
+    "--airflow-url",
+    `sqlite:///${late}`,
+  ]
+  const child = Bun.spawn([await binary(), ...argv], {
+    env: { HOME: home, AIRFLOW__CORE__FERNET_KEY: fernetKey },
+    stderr: "pipe",
+  })
+  let told = ""
+  for await (const piece of child.stderr) {
+    told += new TextDecoder().decode(piece)
+    if (told.includes("hint: ")) child.kill("SIGTERM")
+  }
+  expect(told.replace(/\d+s$/m, "…")).toStartWith(
+    `ecrelay: Airflow connection aws_eu: there is no such file (sqlite:///${late}); again in …\nhint: check the path`,
+  )
+  expect(await child.exited).toBe(0)
 })
 
 test("a stop while the database keeps silent is a stop", async () => {

@@ -148,8 +148,8 @@ test("a region that cannot be asked for is told with the reason, after what is w
   const parsing = parse({ sink: "docker-config" }, undefined, {}, { loadDefaultRegion })
   expect(await parsing.catch((error) => error)).toMatchObject({
     name: "FetchError",
-    message: "no region is named, and Airflow connection aws_eu: there is none",
-    hint: "name one with --region, or wait",
+    message: "Airflow connection aws_eu: there is none",
+    hint: "wait",
     retryable: true,
   })
   const flags = { sink: "docker-config", timeout: "soon" }

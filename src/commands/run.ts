@@ -2,13 +2,14 @@
 import { withDeadline } from "../clock.ts"
 import { type Attempt, longestTurn, runDaemon } from "../daemon.ts"
 import { formatDuration } from "../duration.ts"
-import { ConfigError, isRetryable } from "../errors.ts"
+import { ConfigError, FetchError, isRetryable } from "../errors.ts"
 import type { Log } from "../log.ts"
 import { openNotify } from "../notify.ts"
 import type { Outcome } from "../outcome.ts"
 import { deliveriesOf } from "../plan.ts"
 import { createProbe } from "../probe.ts"
 import { describeError, formatInstant } from "../report.ts"
+import { backoffDelay } from "../schedule.ts"
 import { createService, LONGEST_START_MS, type Service } from "../service.ts"
 import { openSession, type Session, type World } from "../session.ts"
 import type { Given } from "../settings.ts"
@@ -25,7 +26,8 @@ type Wishes = { reload(): void; refreshNow(): void }
 
 /** Runs until the world says stop; returns the exit code. Throws a ConfigError. */
 export async function run(given: Given, world: World): Promise<number> {
-  const first = await openServiceSession(given, world)
+  const first = await openFirstSession(given, world)
+  if (!first) return 0
   if (first.config.dryRun) return dryRun(first)
   const wishes: Wishes = { reload: () => undefined, refreshNow: () => undefined }
   world.onReload(() => wishes.reload())
@@ -48,6 +50,21 @@ export async function run(given: Given, world: World): Promise<number> {
   if (tooLong.signal.aborted) return 1
   first.log("info", "stopped")
   return 0
+}
+
+// What is to be asked for may stand in an Airflow connection, and its database may come late at boot.
+async function openFirstSession(given: Given, world: World): Promise<Session | undefined> {
+  for (let failures = 1; ; failures += 1)
+    try {
+      return await openServiceSession(given, world)
+    } catch (error) {
+      if (!(error instanceof FetchError) || given.has("dry-run") || world.stop.aborted) throw error
+      const delayMs = backoffDelay(failures, error.retryable, world.random())
+      world.printError(`ecrelay: ${error.message}; again in ${formatDuration(delayMs)}`)
+      if (error.hint) world.printError(`hint: ${error.hint}`)
+      await world.clock.sleep(delayMs, world.stop).catch(() => undefined)
+      if (world.stop.aborted) return undefined
+    }
 }
 
 async function openServiceSession(given: Given, world: World): Promise<Session> {
