@@ -5,6 +5,7 @@ import { provideAirflow } from "./services/airflow.ts"
 import { airflowReleases } from "./services/airflow-releases.ts"
 import { startApiServer, startWebServer } from "./services/airflow-server.ts"
 import { Unavailable } from "./services/command.ts"
+import { provideArm64, provideMusl } from "./services/foreign.ts"
 import { type Ground, openGround } from "./services/ground.ts"
 import { startMariadb } from "./services/mariadb.ts"
 import { startMysql } from "./services/mysql.ts"
@@ -40,6 +41,12 @@ const services: readonly Service[] = [
     start: async (ground, facts) => startMoto(ground, (await facts("python")).command ?? ""),
   },
   { name: "systemd", required: false, start: provideSystemd },
+  { name: "arm64", required: false, start: provideArm64 },
+  {
+    name: "musl",
+    required: false,
+    start: async (ground, facts) => provideMusl(ground, (await facts("python")).uv ?? ""),
+  },
   ...Object.entries(airflowReleases).map(([name, release]) =>
     airflowService(name, async (ground, facts) =>
       provideAirflow(ground, (await facts("python")).uv ?? "", release),

@@ -32,7 +32,8 @@ const FUNCTIONS = {
   clock_gettime: [["i32", "buffer"], "i32"],
 } as const
 
-const NAMES = ["libc.so.6", "libc.musl-x86_64.so.1", "libc.musl-aarch64.so.1"]
+// Of glibc; musl takes it for itself too.
+const NAME = "libc.so.6"
 
 const AF_UNIX = 1
 const SOCK_DGRAM = 2
@@ -78,21 +79,9 @@ async function loadNative(): Promise<Native> {
   const { Deno } = globalThis as { Deno?: DenoRuntime }
   // Behind a name, since Deno would look for the module when it checks the types.
   const bunFfi = "bun:ffi"
-  const open = Deno
-    ? (name: string) => Deno.dlopen(name, functionsAs("parameters", "result", {}))
-    : await import(bunFfi).then(
-        ({ dlopen }: BunFfi) =>
-          (name: string) =>
-            dlopen(name, functionsAs("args", "returns", { buffer: "ptr" })),
-      )
-  for (const name of NAMES) {
-    try {
-      return open(name).symbols
-    } catch {
-      // The next one, which is another libc's.
-    }
-  }
-  throw new Error("the C library cannot be opened")
+  if (Deno) return Deno.dlopen(NAME, functionsAs("parameters", "result", {})).symbols
+  const { dlopen }: BunFfi = await import(bunFfi)
+  return dlopen(NAME, functionsAs("args", "returns", { buffer: "ptr" })).symbols
 }
 
 function functionsAs(takes: string, gives: string, words: Readonly<Record<string, string>>): object {

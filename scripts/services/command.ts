@@ -1,6 +1,7 @@
 // Runs the programs that provide the services (apt, dpkg-deb, pip, initdb …) and says what they said when they fail.
 // A program that the machine does not have is `Unavailable`, never a crash: outside CI the rest runs on without it.
 import { spawn } from "node:child_process"
+import { writeFile } from "node:fs/promises"
 
 /** The account that servers run as where we are root, since PostgreSQL and PgBouncer refuse to be root. */
 export type Account = { readonly uid: number; readonly gid: number }
@@ -71,6 +72,18 @@ export async function thrice<T>(what: string, signal: AbortSignal, download: () 
       await Bun.sleep(attempt * 2000)
     }
   }
+}
+
+/** Writes a program that runs a command with what it is given, variables set; returns its path. */
+export async function writeLauncher(
+  path: string,
+  command: readonly string[],
+  variables: Readonly<Record<string, string>> = {},
+): Promise<string> {
+  const settings = Object.entries(variables).map(([name, value]) => `export ${name}='${value}'\n`)
+  const program = command.map((word) => `'${word}'`).join(" ")
+  await writeFile(path, `#!/bin/sh\n${settings.join("")}exec ${program} "$@"\n`, { mode: 0o755 })
+  return path
 }
 
 /** The end of a log, indented, for an error message. */

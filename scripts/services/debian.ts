@@ -56,9 +56,14 @@ async function openTree(root: string): Promise<Tree> {
       if (found) loader = join(path, found)
     }
   }
-  if (!loader) throw new Error(`${root} has no program loader`)
-  const start = [loader, "--library-path", libraries.join(":")]
-  return { root, program: (path) => [...start, join(root, path)] }
+  const start = loader && [loader, "--library-path", libraries.join(":")]
+  return {
+    root,
+    program(path) {
+      if (!start) throw new Error(`${root} has no program loader`)
+      return [...start, join(root, path)]
+    },
+  }
 }
 
 type System = { readonly id: string; readonly codename: string }

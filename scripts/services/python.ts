@@ -5,7 +5,7 @@ import { readdir, readFile, writeFile } from "node:fs/promises"
 import { get } from "node:http"
 import { join } from "node:path"
 import { cached, exists } from "./cache.ts"
-import { run, succeeds, thrice, Unavailable } from "./command.ts"
+import { run, succeeds, thrice, Unavailable, writeLauncher } from "./command.ts"
 import { unpackPackages } from "./debian.ts"
 import type { Ground } from "./ground.ts"
 import { freePort, startServer } from "./server.ts"
@@ -29,10 +29,8 @@ export async function providePython(ground: Ground) {
       run([...python.pip, ...install, `--requirement=${REQUIREMENTS}`], { ...ground, env }),
     )
   })
-  const command = join(ground.folder, "python")
-  await writeFile(command, launcher({ ...python.settings, PYTHONPATH: packages }, python.command), {
-    mode: 0o755,
-  })
+  const settings = { ...python.settings, PYTHONNOUSERSITE: "1", PYTHONPATH: packages }
+  const command = await writeLauncher(join(ground.folder, "python"), python.command, settings)
   return { command, uv: join(packages, "bin/uv") }
 }
 
@@ -96,10 +94,4 @@ async function findAuthorities(ground: Ground, root: string): Promise<string> {
   const bundle = join(ground.folder, "public-authorities.pem")
   await writeFile(bundle, (await Promise.all(files)).join("\n"))
   return bundle
-}
-
-function launcher(settings: Readonly<Record<string, string>>, command: readonly string[]): string {
-  const variables = Object.entries(settings).map(([name, value]) => `${name}='${value}'`)
-  const program = command.map((word) => `'${word}'`).join(" ")
-  return `#!/bin/sh\nexport PYTHONNOUSERSITE=1 ${variables.join(" ")}\nexec ${program} "$@"\n`
 }

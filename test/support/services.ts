@@ -5,6 +5,7 @@ import { randomBytes } from "node:crypto"
 import type { provideAirflow } from "../../scripts/services/airflow.ts"
 import type { AirflowName } from "../../scripts/services/airflow-releases.ts"
 import type { startApiServer, startWebServer } from "../../scripts/services/airflow-server.ts"
+import type { provideArm64, provideMusl } from "../../scripts/services/foreign.ts"
 import type { TlsFiles } from "../../scripts/services/ground.ts"
 import type { startMariadb } from "../../scripts/services/mariadb.ts"
 import type { startMysql } from "../../scripts/services/mysql.ts"
@@ -26,6 +27,8 @@ type FactsOf = {
   python: Told<typeof providePython>
   moto: Told<typeof startMoto>
   systemd: Told<typeof provideSystemd>
+  arm64: Told<typeof provideArm64>
+  musl: Told<typeof provideMusl>
   /** Web servers of Airflow 3 and of Airflow 2, started. */
   server33: Told<typeof startApiServer>
   server211: Told<typeof startWebServer>
