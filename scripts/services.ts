@@ -45,7 +45,7 @@ const services: readonly Service[] = [
   {
     name: "musl",
     required: false,
-    start: async (ground, facts) => provideMusl(ground, (await facts("python")).uv ?? ""),
+    start: async (ground, facts) => provideMusl(ground, (await facts("python")).pip ?? ""),
   },
   ...Object.entries(airflowReleases).map(([name, release]) =>
     airflowService(name, async (ground, facts) =>

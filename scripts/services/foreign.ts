@@ -25,17 +25,17 @@ export async function provideArm64(ground: Ground) {
 // A package for musl brings its C++ library along: one of the smallest that does.
 const WITH_CXX_LIBRARY = "greenlet==3.5.6"
 
-/** Provides musl from Debian unstable, the stable one being too old for the runtime; `uv` fetches from PyPI. */
-export async function provideMusl(ground: Ground, uv: string) {
+/** Provides musl from Debian unstable, the stable one being too old for the runtime; `pip` fetches from PyPI. */
+export async function provideMusl(ground: Ground, pip: string) {
   refuseOtherMachines()
   await fetchRuntime(ground, "linux-x64-musl")
   const { root } = await unpackPackages(ground, "unstable", ["musl"])
   const libraries = await cached(ground.cache, `musl-cxx-${WITH_CXX_LIBRARY}`, async (folder) => {
     const packages = join(folder, "packages")
-    const platform = ["--python-platform=x86_64-unknown-linux-musl", "--python-version=3.12"]
-    const install = ["pip", "install", "--quiet", "--only-binary=:all:", "--no-deps", ...platform]
+    const platform = ["--platform=musllinux_1_2_x86_64", "--implementation=cp", "--python-version=3.12"]
+    const install = ["install", "--quiet", "--only-binary=:all:", "--no-deps", ...platform]
     await thrice(`${WITH_CXX_LIBRARY} from PyPI`, ground.signal, () =>
-      run([uv, ...install, `--target=${packages}`, WITH_CXX_LIBRARY], ground),
+      run([pip, ...install, `--target=${packages}`, WITH_CXX_LIBRARY], ground),
     )
     // Under the names by which they ask for each other, and under those by which everybody else does.
     for (const path of await readdir(packages, { recursive: true })) {

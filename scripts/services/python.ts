@@ -14,24 +14,29 @@ const REQUIREMENTS = join(import.meta.dir, "requirements.txt")
 // The oldest that the pinned packages are built for.
 const RECENT_WITH_PIP = "import sys, pip; sys.exit(sys.version_info < (3, 10))"
 
-/** Provides Python. `command` is a program that takes Python's arguments and finds the packages; `uv` is uv itself. */
+/**
+ * Provides Python. `command` is a program that takes Python's arguments and finds the packages; `pip` and `uv` are those
+ * themselves.
+ */
 export async function providePython(ground: Ground) {
   const python = await findPython(ground)
   const hash = createHash("sha256")
     .update(await readFile(REQUIREMENTS))
-    .update(await run([...python.command, "-VV"], { ...ground, env: python.env }))
+    .update(await run([...python.command, "-VV"], { ...ground, env: { ...process.env, ...python.settings } }))
     .digest("hex")
+  const pip = await writeLauncher(join(ground.folder, "pip"), python.pip, {
+    ...python.pipSettings,
+    ...{ PIP_USER: "0", PIP_ROOT_USER_ACTION: "ignore", PIP_DISABLE_PIP_VERSION_CHECK: "1" },
+  })
   const packages = await cached(ground.cache, `python-packages-${hash.slice(0, 12)}`, async (folder) => {
     const install = ["install", "--quiet", "--no-input", "--only-binary=:all:", `--target=${folder}`]
-    const quiet = { PIP_USER: "0", PIP_ROOT_USER_ACTION: "ignore", PIP_DISABLE_PIP_VERSION_CHECK: "1" }
-    const env = { ...python.env, ...quiet }
     await thrice("moto, cryptography and uv from PyPI", ground.signal, () =>
-      run([...python.pip, ...install, `--requirement=${REQUIREMENTS}`], { ...ground, env }),
+      run([pip, ...install, `--requirement=${REQUIREMENTS}`], ground),
     )
   })
   const settings = { ...python.settings, PYTHONNOUSERSITE: "1", PYTHONPATH: packages }
   const command = await writeLauncher(join(ground.folder, "python"), python.command, settings)
-  return { command, uv: join(packages, "bin/uv") }
+  return { command, pip, uv: join(packages, "bin/uv") }
 }
 
 /** Starts moto's server. `url` is the endpoint of all its services. */
@@ -50,10 +55,9 @@ export async function startMoto(ground: Ground, python: string) {
 type Python = {
   readonly command: readonly string[]
   readonly pip: readonly string[]
-  /** Variables that it needs to find its own files. */
+  /** Variables that it needs to find its own files, and pip its own. */
   readonly settings: Readonly<Record<string, string>>
-  /** Our environment with `settings` and what pip needs beside them. */
-  readonly env: Readonly<Record<string, string | undefined>>
+  readonly pipSettings: Readonly<Record<string, string>>
 }
 
 async function findPython(ground: Ground): Promise<Python> {
@@ -61,7 +65,7 @@ async function findPython(ground: Ground): Promise<Python> {
     // The program itself, not a shim that may choose another one in another folder.
     const path = await run(["python3", "-c", "import sys; print(sys.executable)"], ground)
     const command = [path.trim()]
-    return { command, pip: [...command, "-m", "pip"], settings: {}, env: process.env }
+    return { command, pip: [...command, "-m", "pip"], settings: {}, pipSettings: {} }
   }
   const { root, program } = await unpackPackages(ground, "own", ["python3-pip"]).catch((error: unknown) => {
     if (!(error instanceof Unavailable)) throw error
@@ -75,7 +79,7 @@ async function findPython(ground: Ground): Promise<Python> {
     command,
     pip: [...command, "-c", TRUSTING_PIP, await findAuthorities(ground, root)],
     settings,
-    env: { ...process.env, ...settings, PYTHONPATH: join(root, "usr/lib/python3/dist-packages") },
+    pipSettings: { ...settings, PYTHONPATH: join(root, "usr/lib/python3/dist-packages") },
   }
 }
 
