@@ -7,19 +7,25 @@ import { ConfigError, type ConfigIssue } from "./errors.ts"
 import type { UnitOptions } from "./units.ts"
 import type { UnixUser } from "./unix-user.ts"
 
-/** What the sinks of a configuration need of the file system. Throws a ConfigError. */
+/** What the sinks of a configuration need of the file system; `unknown` is what a person should know. Throws a ConfigError. */
 export async function unitFolders(
   { sinks }: Config,
   { manager, user }: { readonly manager: UnitOptions["manager"]; readonly user: UnixUser },
   signal: AbortSignal,
-): Promise<Pick<UnitOptions, "writable" | "runtime">> {
+): Promise<Pick<UnitOptions, "writable" | "runtime"> & { readonly unknown: readonly string[] }> {
+  const unknown: string[] = []
   const writable = new Set<string>()
   const runtime = new Map<string, number>()
   const issues: ConfigIssue[] = []
   let anywhere = false
   for (const { sink, origin } of sinks) {
-    // Where a sink cannot say, `check` tells why.
-    const folders = (await sink.folders?.(signal).catch(() => [])) ?? []
+    const folders =
+      (await sink.folders?.(signal).catch((error: Error) => {
+        unknown.push(
+          `${origin}: the unit may not write where it should, which cannot be told: ${error.message}`,
+        )
+        return []
+      })) ?? []
     if (folders === "anywhere") anywhere = true
     else
       for (const folder of folders) {
@@ -31,13 +37,17 @@ export async function unitFolders(
       }
   }
   // A person's own units have no list of folders.
-  if (manager.kind === "user") return { writable: anywhere ? "anywhere" : [] }
+  if (manager.kind === "user") return { unknown: [], writable: anywhere ? "anywhere" : [] }
   if (issues.length > 0 && !anywhere) throw new ConfigError(issues)
   const made = {
     names: [...runtime.keys()],
     mode: [...runtime.values()].reduce((all, one) => all & one, 0o755),
   }
-  return { writable: anywhere ? "anywhere" : [...writable], ...(runtime.size > 0 ? { runtime: made } : {}) }
+  return {
+    unknown: anywhere ? [] : unknown,
+    writable: anywhere ? "anywhere" : [...writable],
+    ...(runtime.size > 0 ? { runtime: made } : {}),
+  }
 }
 
 const nowhere = (folder: string) =>

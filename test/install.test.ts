@@ -175,21 +175,29 @@ test("lets the unit write where a file database lies", async () => {
   await mkdir(join(home, "airflow"))
   await writeFile(join(home, "url"), `sqlite:///${home}/airflow/airflow.db`)
   const sink = `airflow-db,conn_id=ecr,url=file:${home}/url`
-  const argv = ["install", "systemd", "--sink", sink, "--region", "eu-west-1", "--dry-run"]
-  const { out } = await ecrelay(argv, { env })
-  expect(out).toContain(`ReadWritePaths=${home}/airflow\n`)
+  const preview = (one: string) =>
+    ecrelay(["install", "systemd", "--sink", one, "--region", "eu-west-1", "--dry-run"], { env })
+  expect((await preview(sink)).out).toContain(`ReadWritePaths=${home}/airflow\n`)
+  // The key is none of this, and may be there for the unit alone.
+  expect((await preview(`${sink},fernet_key=credential:fernet`)).out).toContain(
+    `ReadWritePaths=${home}/airflow\n`,
+  )
+  const lost = await preview(`airflow-db,conn_id=ecr,url=file:${home}/nope`)
+  expect(lost.out).not.toContain("ReadWritePaths")
+  expect(lost.error).toContain(
+    `--sink airflow-db: the unit may not write where it should, which cannot be told: url=file:${home}/nope: `,
+  )
   expect((await install("--sink", sink, "--region", "eu-west-1", "--dry-run")).out).not.toContain("ReadWrite")
 })
 
 test("never lets the unit write everywhere for a folder that is not there yet", async () => {
   const { env } = await person()
   const what = ["install", "systemd", "--region", "eu-west-1", "--dry-run", "--sink"]
-  expect(await ecrelay([...what, "docker-config,path=/ecrelay-nowhere/of/ours/"], { env })).toEqual({
-    out: "",
-    error:
-      "ecrelay: --sink docker-config: /ecrelay-nowhere/of/ours is not there, and to make it the unit would have to be let write in /: make the folder first, or name another path\n",
-    code: 2,
-  })
+  const refused = await ecrelay([...what, "docker-config,path=/ecrelay-nowhere/of/ours/"], { env })
+  expect(refused).toMatchObject({ out: "", code: 2 })
+  expect(refused.error).toEndWith(
+    "ecrelay: --sink docker-config: /ecrelay-nowhere/of/ours is not there, and to make it the unit would have to be let write in /: make the folder first, or name another path\n",
+  )
   const own = ["install", "systemd", "--user", ...what.slice(2), "docker-config,path=/ecrelay-nowhere/"]
   expect((await ecrelay(own, { env })).code).toBe(0)
 })

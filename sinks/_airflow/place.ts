@@ -55,10 +55,7 @@ export type PlaceDeps = Omit<SinkDeps, "aws">
 export async function loadPlace(options: PlaceOptions, deps: PlaceDeps, signal: AbortSignal): Promise<Place> {
   // Read once for both, and not at all where both are given.
   const airflow = loadAirflowConfig(deps)
-  const database =
-    options.url === undefined
-      ? await databaseOfAirflow(airflow, deps, signal)
-      : databaseOf(await loadReference("url", options.url, deps), "given", deps)
+  const database = await loadDatabase(options, airflow, deps, signal)
   const fernet =
     options.fernet_key === undefined
       ? await airflow.fernet(signal)
@@ -66,17 +63,23 @@ export async function loadPlace(options: PlaceOptions, deps: PlaceDeps, signal: 
   return { ...database, fernet }
 }
 
-/** The folder of a database that is a file; a server's is nobody's business here. AirflowError. */
+/** The folder of a database that is a file, whatever its key; a server's is nobody's business here. AirflowError. */
 export async function foldersOf(
   options: PlaceOptions,
   deps: PlaceDeps,
   signal: AbortSignal,
 ): Promise<readonly string[]> {
-  const { file } = (await loadPlace(options, deps, signal)).url
-  return file === undefined ? [] : [dirname(file)]
+  const { url } = await loadDatabase(options, loadAirflowConfig(deps), deps, signal)
+  return url.file === undefined ? [] : [dirname(url.file)]
 }
 
-async function databaseOfAirflow(airflow: AirflowConfig, deps: PlaceDeps, signal: AbortSignal) {
+async function loadDatabase(
+  { url }: PlaceOptions,
+  airflow: AirflowConfig,
+  deps: PlaceDeps,
+  signal: AbortSignal,
+): Promise<Omit<Place, "fernet">> {
+  if (url !== undefined) return databaseOf(await loadReference("url", url, deps), "given", deps)
   const { value } = await airflow.databaseUrl(signal)
   return { ...databaseOf(value.reveal(), "airflow", deps), schema: await airflow.schema() }
 }

@@ -54,6 +54,7 @@ export async function install(given: Given, [what]: readonly string[], world: Wo
   const folder = folderOf(order).config
   const environmentFile = `${folder}/environment`
   const credentials = namesBehind("credential", textsOf(config))
+  const { unknown, ...folders } = await unitFolders(config, order, world.stop)
   const units = formatUnits({
     name: order.name,
     // Named even where it is the usual one: what its user has in their home comes before that.
@@ -64,7 +65,7 @@ export async function install(given: Given, [what]: readonly string[], world: Wo
     environment: { HOME: user.home, ...carried },
     environmentFile,
     credentials,
-    ...(await unitFolders(config, order, world.stop)),
+    ...folders,
   })
   const files: readonly InstalledFile[] = [
     ...(configFile.text === undefined ? [] : [{ path: configFile.path, text: configFile.text }]),
@@ -73,6 +74,7 @@ export async function install(given: Given, [what]: readonly string[], world: Wo
   const seen = { env: unitWorld.env, home: user.home }
   const absent = credentialNotes(credentials, `${folder}/credentials`, manager.kind === "system")
   const missing = [
+    ...unknown,
     ...absent,
     ...variableNotes({ carried, withheld }, environmentFile),
     ...(await profileNotes(config.principal.profile, world, seen)),
