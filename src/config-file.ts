@@ -8,18 +8,25 @@ import { ConfigError } from "./errors.ts"
 export type ConfigFile = { readonly path: string; readonly tables: Readonly<Record<string, unknown>> }
 
 /**
- * The config file: the one named, else the user's, else the machine's, else none; never one in the current directory.
+ * The config file: the one named, else the user's, else the machine's, else none; never one in the current directory. A
+ * home that is another user's to look into, as after `sudo -u` or in a preview of root's unit, is passed over with a warning.
  * Throws a ConfigError, or the reason of `stop`: what is named may be a pipe that nobody writes into.
  */
 export async function loadConfigFile(
   named: string | undefined,
   env: Environment,
   stop?: AbortSignal,
+  warn: (text: string) => void = () => undefined,
 ): Promise<ConfigFile | undefined> {
   const folder = env.XDG_CONFIG_HOME || (env.HOME ? `${env.HOME}/.config` : undefined)
-  const usual = [...(folder ? [`${folder}/ecrelay/config.toml`] : []), "/etc/ecrelay/config.toml"]
-  for (const path of named ? [named] : usual) {
-    if (!named && isMissing(path)) continue
+  const own = folder && `${folder}/ecrelay/config.toml`
+  for (const path of named ? [named] : [...(own ? [own] : []), "/etc/ecrelay/config.toml"]) {
+    const found = named ? "there" : lookFor(path)
+    if (found === "missing") continue
+    if (found === "hidden" && path === own) {
+      warn(`${path} is passed over: this user may not see whether it is there`)
+      continue
+    }
     const text = await unlessStopped(readFile(path, "utf8"), stop).catch((error) => {
       if (stop?.aborted) throw error
       if (!named && (error.code === "ENOENT" || error.code === "ENOTDIR")) return undefined
@@ -32,15 +39,17 @@ export async function loadConfigFile(
   return undefined
 }
 
-/**
- * Whether nothing is there; what may not be seen may well be, and reading it tells. At once, since mostly there is no config
- * file, and to ask another thread would be a fiftieth of a run.
- */
+/** Whether nothing is there; what may not be seen may well be. */
 export function isMissing(path: string): boolean {
+  return lookFor(path) === "missing"
+}
+
+// At once, since mostly there is no config file, and to ask another thread would be a fiftieth of a run.
+function lookFor(path: string): "there" | "missing" | "hidden" {
   try {
-    return statSync(path, { throwIfNoEntry: false }) === undefined
-  } catch {
-    return false
+    return statSync(path, { throwIfNoEntry: false }) ? "there" : "missing"
+  } catch (error) {
+    return (error as NodeJS.ErrnoException).code === "EACCES" ? "hidden" : "there"
   }
 }
 

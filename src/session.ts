@@ -79,16 +79,24 @@ async function traceSession(session: Session, debug: (text: string) => void): Pr
 /** Told what a person should know, and what only one who searches wants to. */
 type Saying = { readonly warn: (text: string) => void; readonly debug: (text: string) => void }
 
-const SILENT: Saying = { warn: () => undefined, debug: () => undefined }
+// For a command that keeps no log.
+const withoutLog = ({ printError }: World): Saying => ({
+  warn: (text) => printError(`ecrelay: ${text}`),
+  debug: () => undefined,
+})
 
 /** Flags, variables and config file, checked. Throws a ConfigError. */
-export async function loadConfig(given: Given, world: World, saying: Saying = SILENT): Promise<Config> {
+export async function loadConfig(
+  given: Given,
+  world: World,
+  saying: Saying = withoutLog(world),
+): Promise<Config> {
   const { env } = world
   const variables = settingsFromEnvironment(env)
   for (const { name, meant } of misspeltVariables(env))
     saying.warn(`${name} is not read; did you mean ${meant}?`)
   const named = (given.get("config") ?? variables.get("config"))?.texts[0]
-  const file = await loadConfigFile(named, env, world.stop)
+  const file = await loadConfigFile(named, env, world.stop, saying.warn)
   saying.debug(`config file: ${file?.path ?? "none"}`)
   return parseConfig(given, variables, file, {
     urls: endpointVariables(env),

@@ -9,7 +9,9 @@ import { loadConfigFile } from "../src/config-file.ts"
 import { ConfigError, FetchError } from "../src/errors.ts"
 import { ownRegistry } from "../src/registry.ts"
 import { createSink, type SinkKinds } from "../src/sink-spec.ts"
+import { binary } from "./support/binary.ts"
 import { HOUR, MINUTE } from "./support/fakes.ts"
+import { LACKS, POWERLESS, testUnless } from "./support/files.ts"
 import { testDeps } from "./support/sinks.ts"
 
 const world = testDeps({ home: "/home/someone" })
@@ -318,6 +320,22 @@ test("no file is no file, even where the home directory is none", async () => {
   for (const HOME of ["/nonexistent", "/dev/null", `${folder}/empty`])
     expect(await loadConfigFile(undefined, { HOME })).toBeUndefined()
   expect(await loadConfigFile(undefined, {})).toBeUndefined()
+})
+
+testUnless(LACKS.powerless, "a home that is another user's is passed over with a warning", async () => {
+  const home = await mkdtemp(join(tmpdir(), "ecrelay-closed-"))
+  await mkdir(`${home}/.config/ecrelay`, { recursive: true })
+  await writeFile(`${home}/.config/ecrelay/config.toml`, 'profile = "theirs"\n')
+  await chmod(`${home}/.config`, 0o000)
+  const child = Bun.spawnSync([...POWERLESS, await binary(), "config", "--sink", "docker-config"], {
+    env: { HOME: home, AWS_REGION: "eu-west-1" },
+  })
+  await chmod(`${home}/.config`, 0o700)
+  expect(child.stderr.toString()).toBe(
+    `ecrelay: ${home}/.config/ecrelay/config.toml is passed over: this user may not see whether it is there\n`,
+  )
+  expect(child.stdout.toString()).not.toContain("theirs")
+  expect(child.exitCode).toBe(0)
 })
 
 test("a file in the current directory is not read", async () => {
