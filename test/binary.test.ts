@@ -242,7 +242,8 @@ describe("the binary", () => {
 
   test("is stamped with its version and the commit that it was built from", async () => {
     const { version } = JSON.parse(await readFile(join(import.meta.dir, "../package.json"), "utf8"))
-    const git = Bun.spawnSync(["git", "rev-parse", "--short=7", "HEAD"], { cwd: import.meta.dir })
+    const argv = [Bun.which("git") ?? "false", "rev-parse", "--short=7", "HEAD"]
+    const git = Bun.spawnSync(argv, { cwd: import.meta.dir })
     const commit = git.success ? ` (${git.stdout.toString().trim()})` : ""
     expect((await ecrelay(["--version"])).out).toBe(`ecrelay ${version}${commit}\n`)
   })

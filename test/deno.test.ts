@@ -81,5 +81,6 @@ test("deno run does not do it with any permission less", async () => {
       if ((await home.deliver(fewer)).code === 0) needless.push(item)
     }
   }
-  expect(needless).toEqual([])
+  // Who called sudo is asked by root alone.
+  expect(needless).toEqual(process.getuid?.() === 0 ? [] : ["SUDO_UID"])
 }, 60_000)
