@@ -64,6 +64,8 @@ const DEFAULT_TIMEOUT_MS = 60_000
 
 /** From the least to the most important. */
 export const LOG_LEVELS = ["debug", "info", "warn", "error"] as const
+
+/** One of the levels. */
 export type LogLevel = (typeof LOG_LEVELS)[number]
 
 /** Flags, variables and file → a Config. Throws one ConfigError with every problem found. */

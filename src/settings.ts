@@ -4,6 +4,8 @@ import { nearestWord } from "./nearest-word.ts"
 
 /** The commands that exist. */
 export const COMMANDS = ["refresh", "run", "status", "check", "wait", "sinks", "config", "install"] as const
+
+/** One of the commands. */
 export type Command = (typeof COMMANDS)[number]
 
 /** One setting: how it is given and what it means. */

@@ -173,7 +173,7 @@ test("every file says first what it owns, and none is longer than can be held in
 
 test("every export says what it is", () => {
   const undocumented = [...src, ...sinks].flatMap(({ path, text }) =>
-    [...text.matchAll(/^(.*)\nexport (?:async )?(?:function|type|const|class) (\w+)/gm)]
+    [...text.matchAll(/(?<=^(.*)\n)export (?:async )?(?:function|type|const|class) (\w+)/gm)]
       .filter(([, above = ""]) => !above.trimEnd().endsWith("*/"))
       .map(([, , name]) => `${path}: ${name}`),
   )

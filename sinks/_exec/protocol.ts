@@ -6,6 +6,8 @@ import type { Delivery, Target } from "../../src/sink.ts"
 
 /** What a command may be asked to do. */
 export const ACTIONS = ["deliver", "read", "check"] as const
+
+/** One of the actions. */
 export type Action = (typeof ACTIONS)[number]
 
 const described = (text: string) => v.pipe(v.string(), v.description(text))
