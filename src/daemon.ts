@@ -4,7 +4,7 @@ import { FetchError, isRetryable } from "./errors.ts"
 import type { Outcome } from "./outcome.ts"
 import type { PlannedDelivery, PlannedSink } from "./plan.ts"
 import { type RefreshDeps, refresh } from "./refresh.ts"
-import { backoffDelay, type Due, dueIn, isDue, keptDelay, NOW, untilDue } from "./schedule.ts"
+import { backoffDelay, type Due, dueIn, isDue, keptDelay, momentOf, NOW, untilDue } from "./schedule.ts"
 
 /** What the loop uses, beside what a refresh uses. */
 export type DaemonDeps = RefreshDeps & {
@@ -50,7 +50,7 @@ export async function runDaemon(
   kept: ReadonlyMap<PlannedDelivery, Outcome> = new Map(),
 ): Promise<void> {
   const { intervalMs, minRemainingMs = 0, random } = deps
-  const moment = { now: deps.clock.now(), uptime: deps.clock.uptime() }
+  const moment = momentOf(deps.clock)
   const states = new Map<PlannedDelivery, State>()
   const attempts: Attempt[] = []
   for (const delivery of all) {
@@ -111,11 +111,10 @@ async function keepFresh(
 ): Promise<void> {
   const stateOf = (delivery: PlannedDelivery) => states.get(delivery) as State
   const { clock } = deps
-  const moment = () => ({ now: clock.now(), uptime: clock.uptime() })
   while (!signal.aborted) {
     turn()
     const { count } = wake
-    const due = deliveries.filter((delivery) => isDue(stateOf(delivery).due, moment()))
+    const due = deliveries.filter((delivery) => isDue(stateOf(delivery).due, momentOf(clock)))
     const outcomes = await refresh(due, deps, signal)
     const attempts: Attempt[] = []
     for (const [i, delivery] of due.entries()) {
@@ -126,13 +125,13 @@ async function keepFresh(
       const { failures } = state
       settle(state, delivery, outcome, deps)
       if (wake.count > count) state.due = NOW
-      attempts.push({ delivery, outcome, failures, nextMs: untilDue(state.due, moment()) })
+      attempts.push({ delivery, outcome, failures, nextMs: untilDue(state.due, momentOf(clock)) })
     }
     deps.onAttempts(attempts)
     if (signal.aborted) return
     ready()
     turn()
-    const waitMs = Math.min(...deliveries.map((delivery) => untilDue(stateOf(delivery).due, moment())))
+    const waitMs = Math.min(...deliveries.map((delivery) => untilDue(stateOf(delivery).due, momentOf(clock))))
     const woken = AbortSignal.any([signal, wake.sleep.signal])
     await clock.sleep(Math.min(waitMs, LONGEST_SLEEP_MS), woken).catch(() => undefined)
   }
@@ -145,7 +144,6 @@ function settle(
   deps: DaemonDeps,
 ): void {
   const { clock, tokens, random } = deps
-  const moment = { now: clock.now(), uptime: clock.uptime() }
   if (outcome !== "failed") {
     state.failures = 0
     state.fresh = true
@@ -154,7 +152,7 @@ function settle(
     return
   }
   state.failures += 1
-  const backoff = dueIn(backoffDelay(state.failures, isRetryable(error), random()), moment)
+  const backoff = dueIn(backoffDelay(state.failures, isRetryable(error), random()), momentOf(clock))
   state.due = error instanceof FetchError ? (tokens.retryOf(planned.source) ?? backoff) : backoff
 }
 

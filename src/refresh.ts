@@ -5,7 +5,7 @@ import { type DeliveryDeps, deliver, type Ready } from "./delivery.ts"
 import { FetchError, isRetryable } from "./errors.ts"
 import { failed, type Outcome } from "./outcome.ts"
 import type { PlannedDelivery, PlannedSink } from "./plan.ts"
-import { backoffDelay, untilDue } from "./schedule.ts"
+import { backoffDelay, momentOf, untilDue } from "./schedule.ts"
 import { type Source, sourceKey } from "./source.ts"
 import type { HeldToken, TokenStore } from "./tokens.ts"
 
@@ -71,7 +71,7 @@ function retryDelay(
   attempt: number,
   { tokens, clock, random }: RefreshDeps,
 ): number {
-  const moment = { now: clock.now(), uptime: clock.uptime() }
+  const moment = momentOf(clock)
   const retries = due
     .map(({ planned }) => tokens.retryOf(planned.source))
     .filter((retry) => retry !== undefined)

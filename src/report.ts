@@ -126,7 +126,8 @@ export function findingsAsJson(findings: readonly Finding[]): string {
   return json({ findings })
 }
 
-function counted(count: number, what: string): string {
+/** A number of things, such as `1 target` and `3 targets`. */
+export function counted(count: number, what: string): string {
   return `${count} ${what}${count === 1 ? "" : "s"}`
 }
 

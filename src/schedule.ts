@@ -1,6 +1,6 @@
 // When to do what: pure functions of instants. A refresh at half of the real life or at the given interval, always
 // well before expiry; a failed attempt again after a while that doubles.
-
+import type { Clock } from "./clock.ts"
 import { TOKEN_LIFETIME_MS } from "./credential.ts"
 
 const HOUR_MS = 3_600_000
@@ -10,6 +10,11 @@ export type Due = { readonly at: number; readonly uptime: number }
 
 /** What the two clocks show at one moment. */
 export type Moment = { readonly now: number; readonly uptime: number }
+
+/** The present moment. */
+export function momentOf(clock: Pick<Clock, "now" | "uptime">): Moment {
+  return { now: clock.now(), uptime: clock.uptime() }
+}
 
 /** Due by any clock. */
 export const NOW: Due = { at: 0, uptime: 0 }

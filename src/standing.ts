@@ -1,7 +1,7 @@
 // How things stand, in a line for `systemctl status`: how many targets are fresh, what is wrong, and when it goes on.
 import type { Attempt } from "./daemon.ts"
 import type { PlannedDelivery } from "./plan.ts"
-import { describeError, formatTime } from "./report.ts"
+import { counted, describeError, formatTime } from "./report.ts"
 
 /** What is known of the targets of a loop. */
 export type Standing = {
@@ -33,8 +33,8 @@ export function createStanding(deliveries: readonly PlannedDelivery[], clock: { 
       const [worst] = failing
       const count =
         goodCount === deliveries.length
-          ? `${plural(goodCount)} fresh`
-          : `${goodCount} of ${plural(deliveries.length)} fresh`
+          ? `${counted(goodCount, "target")} fresh`
+          : `${goodCount} of ${counted(deliveries.length, "target")} fresh`
       return [
         count,
         worst ? complaint(worst, failing.length, now) : undefined,
@@ -59,8 +59,4 @@ function next(of: readonly Known[], worst: Known | undefined): string | undefine
   const times = of.map(({ nextAt }) => nextAt)
   if (times.length === 0) return undefined
   return `next ${worst ? "attempt" : "refresh"} ${formatTime(Math.min(...times))}`
-}
-
-function plural(count: number): string {
-  return `${count} target${count === 1 ? "" : "s"}`
 }

@@ -3,7 +3,7 @@
 import { type Clock, withDeadline } from "./clock.ts"
 import type { Aws, Token } from "./ecr.ts"
 import { FetchError } from "./errors.ts"
-import { backoffDelay, type Due, dueIn, isDue, isPastHalf, NOW, refreshDelay } from "./schedule.ts"
+import { backoffDelay, type Due, dueIn, isDue, isPastHalf, momentOf, NOW, refreshDelay } from "./schedule.ts"
 import { type Source, sourceKey } from "./source.ts"
 
 /** A token and when it was fetched and is to be fetched again. */
@@ -56,7 +56,6 @@ export function createTokenStore(deps: TokenStoreDeps): TokenStore {
     entries.set(key, entry)
     return entry
   }
-  const moment = () => ({ now: clock.now(), uptime: clock.uptime() })
 
   async function ask(source: Source, entry: Entry, signal: AbortSignal): Promise<HeldToken> {
     try {
@@ -66,14 +65,14 @@ export function createTokenStore(deps: TokenStoreDeps): TokenStore {
       const fetchedAt = clock.now()
       const { delayMs, marginWins } = refreshDelay(token.expiresAt - fetchedAt, deps.intervalMs, random())
       if (marginWins) deps.onMarginWins?.(source, delayMs)
-      entry.held = { token, fetchedAt, refresh: dueIn(delayMs, moment()), takers: new Set() }
+      entry.held = { token, fetchedAt, refresh: dueIn(delayMs, momentOf(clock)), takers: new Set() }
       entry.failures = 0
       delete entry.failed
       return entry.held
     } catch (error) {
       if (error instanceof FetchError) {
         entry.failures += 1
-        const retry = dueIn(backoffDelay(entry.failures, error.retryable, random()), moment())
+        const retry = dueIn(backoffDelay(entry.failures, error.retryable, random()), momentOf(clock))
         entry.failed = { error, retry }
       }
       throw error
@@ -89,11 +88,11 @@ export function createTokenStore(deps: TokenStoreDeps): TokenStore {
       const { held, failed } = entry
       if (
         held &&
-        !isDue(held.refresh, moment()) &&
+        !isDue(held.refresh, momentOf(clock)) &&
         !isPastHalf(held.fetchedAt, held.token.expiresAt, clock.now())
       )
         return held
-      if (failed && !isDue(failed.retry, moment())) throw failed.error
+      if (failed && !isDue(failed.retry, momentOf(clock))) throw failed.error
       entry.inFlight = ask(source, entry, signal)
       return entry.inFlight
     },

@@ -3,7 +3,7 @@
 import type { Clock } from "./clock.ts"
 import type { Aws, Token } from "./ecr.ts"
 import { formatPrincipal } from "./principal.ts"
-import { describeError, formatInstant } from "./report.ts"
+import { counted, describeError, formatInstant } from "./report.ts"
 import type { Sink } from "./sink.ts"
 import { formatSource, type Source } from "./source.ts"
 
@@ -26,7 +26,7 @@ export function traceSink(sink: Sink, deps: TraceDeps): Sink {
   const told = <Item, Result>(what: string, call: Call<Item, Result>, wordOf: (result: Result) => string) =>
     ((items, signal) =>
       traced(
-        `${type}: ${what} ${counted(items)}`,
+        `${type}: ${what} ${counted(items.length, "target")}`,
         () => call(items, signal),
         (results) => tally(results.map(wordOf)),
         deps,
@@ -67,8 +67,6 @@ const ofAccount = (account: string | undefined) => (account ? `account ${account
 
 const cameOf = ({ account, expiresAt }: Token) =>
   `${ofAccount(account)}, good until ${formatInstant(expiresAt)}`
-
-const counted = (all: readonly unknown[]) => `${all.length} target${all.length === 1 ? "" : "s"}`
 
 function tally(words: readonly string[]): string {
   const counts = [...Map.groupBy(words, (word) => word)].map(([word, { length }]) => `${length} ${word}`)

@@ -2,7 +2,7 @@
 import { checkSinks } from "../check.ts"
 import { withDeadline } from "../clock.ts"
 import type { Config } from "../config.ts"
-import { formatFindings, formatStatuses, statusesAsJson } from "../report.ts"
+import { counted, formatFindings, formatStatuses, statusesAsJson } from "../report.ts"
 import { type Session, styleOf } from "../session.ts"
 import type { TargetStatus } from "../status.ts"
 import { takesStdout } from "../stdout.ts"
@@ -31,7 +31,7 @@ export async function dryRun(session: Session): Promise<number> {
 function sumOf(statuses: readonly TargetStatus[], { minRemainingMs }: Config): string {
   const { length } = statuses
   if (minRemainingMs === undefined)
-    return `a refresh would write a new login into ${length} target${length === 1 ? "" : "s"}, fresh or not`
+    return `a refresh would write a new login into ${counted(length, "target")}, fresh or not`
   const due = statuses.filter(({ state }) => state !== "fresh")
   return `a refresh would write a new login into ${due.length} of ${length} targets`
 }

@@ -8,7 +8,7 @@ import { openNotify } from "../notify.ts"
 import type { Outcome } from "../outcome.ts"
 import { deliveriesOf } from "../plan.ts"
 import { createProbe } from "../probe.ts"
-import { describeError, formatInstant } from "../report.ts"
+import { counted, describeError, formatInstant } from "../report.ts"
 import { backoffDelay } from "../schedule.ts"
 import { createService, LONGEST_START_MS, type Service } from "../service.ts"
 import { openSession, type Session, type World } from "../session.ts"
@@ -135,7 +135,7 @@ async function runSession(
     skipFresh(session, deliveries, signal),
   )
   const standing = createStanding(deliveries, clock)
-  log("info", `keeping ${deliveries.length} target${deliveries.length === 1 ? "" : "s"} fresh`)
+  log("info", `keeping ${counted(deliveries.length, "target")} fresh`)
   const deps = {
     plan,
     tokens: createTokens(session),
@@ -207,8 +207,7 @@ function logOutcome(
 ): void {
   const fields = { sink, target, registry, outcome }
   const until = expiresAt === undefined ? "" : ` until ${formatInstant(expiresAt)}`
-  const word =
-    failures > 0 ? `${outcome} again after ${failures} failure${failures === 1 ? "" : "s"}` : outcome
+  const word = failures > 0 ? `${outcome} again after ${counted(failures, "failure")}` : outcome
   log("info", `${sink} ${target}: ${word}${until}; next in ${formatDuration(nextMs)}`, {
     ...fields,
     expiresAt: expiresAt && new Date(expiresAt).toISOString(),
