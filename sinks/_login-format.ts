@@ -1,7 +1,7 @@
 // A login as the text that one store holds: in which form its readers want it, and what a text that is found
 // there tells. Pure: text in, text out; no piece of a text that is not understood reaches a message.
 import { isDeepStrictEqual } from "node:util"
-import { type Credential, decodeAuthorizationToken, expiryOf } from "../src/credential.ts"
+import { type Credential, decodeAuthorizationToken, ECR_USER_NAME, expiryOf } from "../src/credential.ts"
 
 /** The forms: Airflow's connection as JSON or URI, docker's config.json, the password alone, an object of our own. */
 export const LOGIN_FORMATS = ["airflow", "airflow-uri", "docker-config", "password", "json"] as const
@@ -26,8 +26,6 @@ type Form = {
   /** Undefined where the text is not of this form; `host` is the one that is looked for. */
   parse(text: string, host: string): Login | undefined
 }
-
-const USER_NAME = "AWS"
 
 const forms: Readonly<Record<LoginFormat, Form>> = {
   // Airflow fails every task over a key that its Connection does not know, and docker-py needs the bare host.
@@ -64,7 +62,7 @@ const forms: Readonly<Record<LoginFormat, Form>> = {
   },
   password: {
     format: ({ password }) => password,
-    parse: (password, host) => ({ host, userName: USER_NAME, password, expiresAt: undefined }),
+    parse: (password, host) => ({ host, userName: ECR_USER_NAME, password, expiresAt: undefined }),
   },
   json: {
     format: ({ host, userName, password, expiresAt }) =>
@@ -110,7 +108,7 @@ export function readLogin(format: LoginFormat, text: string, host: string): Foun
 
 function differenceOf(format: LoginFormat, text: string, login: Login, host: string): string | undefined {
   if (login.host !== host) return "it is the login of another host"
-  if (login.userName !== USER_NAME) return `user name is not ${USER_NAME}`
+  if (login.userName !== ECR_USER_NAME) return `user name is not ${ECR_USER_NAME}`
   const ours = forms[format].format(login, text)
   const same = ours === text || (ours.startsWith("{") && isDeepStrictEqual(asObject(ours), asObject(text)))
   return same ? undefined : "it holds more than this login, or holds it in another form"

@@ -32,12 +32,15 @@ export class Secret {
 /** A decoded login to one registry: what a sink receives. */
 export type Credential = {
   readonly registry: Registry
-  /** Always `AWS` so far. */
+  /** `ECR_USER_NAME`, as far as AWS has ever answered. */
   readonly userName: string
   readonly password: Secret
   /** Milliseconds since 1970. */
   readonly expiresAt: number
 }
+
+/** The user name of every ECR login; only the password changes. */
+export const ECR_USER_NAME = "AWS"
 
 /** A login token lives this long, always: the caller cannot shorten it (AWS's API reference). */
 export const TOKEN_LIFETIME_MS = 12 * 3_600_000

@@ -9,6 +9,8 @@ import type { Credential, Secret } from "./credential.ts"
 import type { DeliveryError } from "./errors.ts"
 import type { Registry } from "./registry.ts"
 
+export { isRoleArn } from "./principal.ts"
+export { isReference } from "./reference.ts"
 export {
   durationOption,
   fillTemplate,

@@ -2,7 +2,7 @@
 // References are resolved anew at every call, so what a target is called cannot depend on what they resolve to.
 import { dirname } from "node:path"
 import { ConfigError, type DeliveryError } from "../../src/errors.ts"
-import type { SinkDeps } from "../../src/sink.ts"
+import { isReference, type SinkDeps } from "../../src/sink.ts"
 import { type AirflowConfig, type FernetSetting, loadAirflowConfig } from "./config.ts"
 import { type DatabaseUrl, parseDatabaseUrl } from "./database-url.ts"
 import { AirflowError } from "./error.ts"
@@ -94,10 +94,6 @@ async function givenFernet(reference: string, deps: PlaceDeps): Promise<FernetSe
   const from = isReference(reference) ? reference : "fernet_key"
   const keys = parseFernetKeys(await loadReference("fernet_key", reference, deps), from)
   return keys ? { state: "set", keys, from } : { state: "empty", from }
-}
-
-function isReference(text: string): boolean {
-  return /^(env|file|credential):/.test(text)
 }
 
 async function loadReference(option: string, reference: string, deps: PlaceDeps): Promise<string> {

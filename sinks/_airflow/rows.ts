@@ -1,6 +1,12 @@
 // What is to become of the rows of the `connection` table: pure decisions on what was found there. A row is ours only
 // if it is a docker login to ECR or to our own host, or nearly empty; what outlives our credential is left alone.
-import { type Credential, expiryOf, outlives, TOKEN_LIFETIME_MS } from "../../src/credential.ts"
+import {
+  type Credential,
+  ECR_USER_NAME,
+  expiryOf,
+  outlives,
+  TOKEN_LIFETIME_MS,
+} from "../../src/credential.ts"
 import { bareHost, isEcrHost, parseRegistry, type Registry } from "../../src/registry.ts"
 import { AirflowError } from "./error.ts"
 import { encryptedAt } from "./fernet.ts"
@@ -134,7 +140,7 @@ export function differenceOf(row: Row, { host }: Registry): string | undefined {
   const differences = [
     row.connType !== "docker" && `conn_type is ${row.connType || "empty"}`,
     row.host !== host && `host is ${row.host.replace(/^.*@/s, "").slice(0, 100) || "empty"}`,
-    row.login !== "AWS" && `login is ${row.login.slice(0, 100) || "empty"}`,
+    row.login !== ECR_USER_NAME && `login is ${row.login.slice(0, 100) || "empty"}`,
     row.port !== undefined && `port is ${row.port}`,
   ].filter((difference) => difference !== false)
   return differences.length === 0 ? undefined : differences.join(", ")

@@ -3,9 +3,7 @@
 import * as v from "valibot"
 import { ConfigError } from "../../src/errors.ts"
 import { isRegion } from "../../src/registry.ts"
-import { type AwsIdentity, listOption, type SinkDeps, textOption } from "../../src/sink.ts"
-
-const ROLE_ARN = /^arn:aws[a-z-]*:iam::\d{12}:role\/[\w+=,.@/-]+$/
+import { type AwsIdentity, isRoleArn, listOption, type SinkDeps, textOption } from "../../src/sink.ts"
 
 /** The options, to be spread into a sink's own. */
 export const identityOptions = {
@@ -20,7 +18,7 @@ export const identityOptions = {
     v.pipe(
       listOption("Role to assume for the delivery; several are a chain, each assumed from the one before"),
       v.check(
-        (arns) => arns.every((arn) => ROLE_ARN.test(arn)),
+        (arns) => arns.every(isRoleArn),
         "is not the ARN of a role, such as arn:aws:iam::123456789012:role/deliver",
       ),
     ),

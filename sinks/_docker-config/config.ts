@@ -1,7 +1,7 @@
 // Docker's config.json as a value: which login stands for a host, what hides it, and the text with other logins in it.
 // Knows how docker, docker-py and podman look a login up: a helper first, then the bare host as a key, then any key
 // that is the same host with a scheme or an API version. Docker and podman, as all of Go, take a key in any case. No I/O.
-import { type Credential, decodeAuthorizationToken, expiryOf } from "../../src/credential.ts"
+import { type Credential, decodeAuthorizationToken, ECR_USER_NAME, expiryOf } from "../../src/credential.ts"
 import * as json from "../_json.ts"
 
 /** A config.json as far as logins go. */
@@ -33,8 +33,6 @@ export type StoredLogin = {
 const RIVALS = ["identitytoken", "registrytoken", "username", "password"]
 
 const isRival = (key: string) => key !== "auth" && [...RIVALS, "auth"].includes(key.toLowerCase())
-
-const USER_NAME = "AWS"
 
 /** The config that a file holds, or in words why it is none. The words tell nothing of what it holds. */
 export function parseDockerConfig(bytes: Uint8Array | undefined): DockerConfig | string {
@@ -91,9 +89,9 @@ export function storedLogin(config: DockerConfig, host: string): StoredLogin | u
   const fault =
     login === undefined
       ? '"auth" holds no login'
-      : login.userName === USER_NAME
+      : login.userName === ECR_USER_NAME
         ? undefined
-        : `user name is not ${USER_NAME}`
+        : `user name is not ${ECR_USER_NAME}`
   const differs = fault ?? (rivals[0] ? `"${rivals[0]}" stands beside it` : undefined)
   const twin = config.twins.get(host)?.[0]
   const elsewhere =

@@ -1,6 +1,12 @@
 // A login as the text of a file, by a template, and back: the forms that have a name are templates too, so whatever can
 // be written can be read. Pure; no piece of a text that is not understood reaches a message.
-import { type Credential, decodeAuthorizationToken, expiryOf, Secret } from "../../src/credential.ts"
+import {
+  type Credential,
+  decodeAuthorizationToken,
+  ECR_USER_NAME,
+  expiryOf,
+  Secret,
+} from "../../src/credential.ts"
 import type { Registry } from "../../src/registry.ts"
 
 /** A text with places for the login. In JSON, what goes into them is quoted. */
@@ -76,7 +82,7 @@ function isReadBack(text: string): boolean {
   return Array.from({ length: 9 }).every((_, more) => {
     const token = JSON.stringify({ payload: "x".repeat(1500 + more), expiration: expiresAt / 1000 })
     const password = new Secret(Buffer.from(token).toString("base64"))
-    const credential = { registry: SAMPLE, userName: USER_NAME, password, expiresAt }
+    const credential = { registry: SAMPLE, userName: ECR_USER_NAME, password, expiresAt }
     const found = loginIn({ text }, formatText({ text }, credential), SAMPLE)
     return found?.expiresAt === expiresAt && found.differs === undefined
   })
@@ -124,7 +130,7 @@ function loginIn(template: Template, text: string, registry: Registry): StoredLo
   const { host, username, auth, account, region, expires_at } = found
   const decoded = auth === undefined ? undefined : decodeAuthorizationToken(auth)
   const password = found.password ?? decoded?.password.reveal()
-  if (password === undefined || [username, decoded?.userName].some((user) => user && user !== USER_NAME))
+  if (password === undefined || [username, decoded?.userName].some((user) => user && user !== ECR_USER_NAME))
     return undefined
   // A text of which nothing is fixed fits any other: only the password itself can tell then.
   if (host !== registry.host && !looksLikeToken(password)) return undefined
@@ -138,8 +144,6 @@ function loginIn(template: Template, text: string, registry: Registry): StoredLo
     differs: isOther ? "it is the login to another registry" : undefined,
   }
 }
-
-const USER_NAME = "AWS"
 
 // AWS does not promise that its passwords tell their expiry; that they are long and of base64 will hold for longer.
 const looksLikeToken = (password: string): boolean =>
