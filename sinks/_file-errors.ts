@@ -1,7 +1,8 @@
 // What goes wrong with a file, in words: one row for each system error that a person can do something about.
 // The words name the path as the person configured it; the system's own text stays in `cause`.
-import { DeliveryError, isTransient } from "../src/errors.ts"
-import { errorFinding, type Finding, type SinkDeps } from "../src/sink.ts"
+import { DeliveryError } from "../src/errors.ts"
+import type { SinkDeps } from "../src/sink.ts"
+import { targetError, type Words } from "./_target-error.ts"
 
 /** Whose a file is to be; a part that is not given stays as it is. */
 export type Owner = { readonly uid: number | undefined; readonly gid: number | undefined }
@@ -22,36 +23,32 @@ export type FilePlace = {
   readonly deps: Pick<SinkDeps, "env" | "clock" | "uid">
 }
 
-/** What is wrong with a file, and what to do about it; whether it may pass, where the system's error does not tell. */
-export type Words = {
-  readonly code: string
-  readonly says: string
-  readonly hint: string
+/** What is wrong with a file, and what to do about it. */
+type FileWords = Words & {
   /** What else helps where the sink can be told to write in place. */
   readonly orInPlace?: string
-  readonly retryable?: boolean
 }
 
-const NOT_PERMITTED: Words = {
+const NOT_PERMITTED: FileWords = {
   code: "permission",
   says: "not permitted to read or write it",
   hint: "run as the user that owns the file, or let this user read and write both the file and its folder",
 }
-const MOUNT_POINT: Words = {
+const MOUNT_POINT: FileWords = {
   code: "mount-point",
   says: "is a mount of its own, onto which no new file can be renamed",
   hint: "mount its folder instead of the file",
   orInPlace: "or add in_place=true (a crash in the midst can then leave half a file)",
   retryable: false,
 }
-const NO_SPACE: Words = {
+const NO_SPACE: FileWords = {
   code: "no-space",
   says: "no space is left on its file system",
   hint: "free some there; the file holds what it held",
   retryable: true,
 }
 
-const WORDS: Readonly<Record<string, Words>> = {
+const WORDS: Readonly<Record<string, FileWords>> = {
   EACCES: NOT_PERMITTED,
   EPERM: NOT_PERMITTED,
   EROFS: {
@@ -108,22 +105,11 @@ export function inWords(cause: unknown, place: FilePlace): unknown {
   return fileError(words, place, cause)
 }
 
-/** A DeliveryError as what `check` found; anything else is a bug, and thrown. */
-export function asFinding(error: unknown, subject: string): Finding {
-  if (!(error instanceof DeliveryError)) throw error
-  return errorFinding(subject, error)
-}
-
 /** The DeliveryError of a place: its message begins with the path. */
-export function fileError(words: Words, place: FilePlace, cause?: unknown): DeliveryError {
-  return new DeliveryError(`${place.path}: ${words.says}`, {
-    sink: place.sink,
-    target: place.path,
-    code: words.code,
-    hint: [words.hint, place.inPlace === undefined ? undefined : words.orInPlace].filter(Boolean).join(", "),
-    retryable: words.retryable ?? isTransient(cause),
-    cause,
-  })
+export function fileError(words: FileWords, place: FilePlace, cause?: unknown): DeliveryError {
+  const orInPlace = place.inPlace === undefined ? undefined : words.orInPlace
+  const hint = [words.hint, orInPlace].filter(Boolean).join(", ")
+  return targetError(place.sink, place.path, { ...words, hint }, cause)
 }
 
 /** Its owner could not be kept. */

@@ -1,13 +1,11 @@
 // Airflow's metadata database: a docker connection for each registry, encrypted as Airflow encrypts it. The dialect
 // comes from Airflow's own URL. All that is due is one transaction; rows that are not ECR logins are not ours.
 import * as v from "valibot"
-import { ConfigError, DeliveryError } from "../src/errors.ts"
+import { ConfigError, type DeliveryError } from "../src/errors.ts"
 import { ownRegistry, type Registry } from "../src/registry.ts"
 import {
   type DeliveryResult,
   defineSink,
-  errorFinding,
-  type Finding,
   fillTemplate,
   flagOption,
   type Held,
@@ -34,6 +32,7 @@ import type { Session } from "./_airflow/session.ts"
 import { requireJournal } from "./_airflow/sqlite.ts"
 import { connIdProblem } from "./_airflow/table.ts"
 import { findTraps } from "./_airflow/traps.ts"
+import { findingsOf } from "./_target-error.ts"
 
 const type = "airflow-db"
 
@@ -109,21 +108,17 @@ export default defineSink({
             return { state: "held", expiresAt, ...(differs ? { differs } : {}) }
           })
         }),
-      check: async (targets, signal): Promise<readonly Finding[]> => {
-        try {
-          return await visit(options, deps, place, signal, async (session, found) => {
-            const slots = targets.map(asSlot)
-            const where = { name: place, place: found }
-            if (found.url.file !== undefined) await requireJournal(found.url.file)
-            return [
-              ...(await checkDelivery(session, slots, place, found.fernet, policy())),
-              ...(await findTraps(session, slots, where, policy(), deps)),
-            ]
-          })
-        } catch (error) {
-          if (!(error instanceof DeliveryError)) throw error
-          return [errorFinding(place, error)]
+      check: (targets, signal) => {
+        const check = async (session: Session, found: Place) => {
+          const slots = targets.map(asSlot)
+          const where = { name: place, place: found }
+          if (found.url.file !== undefined) await requireJournal(found.url.file)
+          return [
+            ...(await checkDelivery(session, slots, place, found.fernet, policy())),
+            ...(await findTraps(session, slots, where, policy(), deps)),
+          ]
         }
+        return findingsOf(() => visit(options, deps, place, signal, check), place)
       },
       folders: (signal) =>
         foldersOf(options, deps, signal).catch((error) => {

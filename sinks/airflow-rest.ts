@@ -2,13 +2,11 @@
 // password, so what a connection holds cannot be read and every delivery writes; connections that are not ECR logins
 // are not ours. Amazon MWAA's web servers are reached through AWS, who then asks being AWS's to say.
 import * as v from "valibot"
-import { ConfigError, DeliveryError } from "../src/errors.ts"
+import { ConfigError, type DeliveryError } from "../src/errors.ts"
 import { ownRegistry, type Registry } from "../src/registry.ts"
 import {
   type DeliveryResult,
   defineSink,
-  errorFinding,
-  type Finding,
   fillTemplate,
   flagOption,
   listOption,
@@ -27,6 +25,7 @@ import { openEnvironment } from "./_airflow-rest/mwaa.ts"
 import { type Place, parsePlace } from "./_airflow-rest/place.ts"
 import { identityOptions } from "./_aws/identity.ts"
 import { visitStore } from "./_aws/visit.ts"
+import { findingsOf, targetError } from "./_target-error.ts"
 
 const type = "airflow-rest"
 
@@ -102,13 +101,9 @@ export default defineSink({
             return { outcome: "delivered", expiresAt: credential.expiresAt }
           })
         }),
-      check: async (targets, signal): Promise<readonly Finding[]> => {
-        try {
-          return await visit(signal, (client) => checkDelivery(client, targets, place, options, nearby))
-        } catch (error) {
-          if (!(error instanceof DeliveryError)) throw error
-          return [errorFinding(place.root, error)]
-        }
+      check: (targets, signal) => {
+        const check = (client: Client) => checkDelivery(client, targets, place, options, nearby)
+        return findingsOf(() => visit(signal, check), place.root)
       },
     }
   },
@@ -135,8 +130,8 @@ async function visitPlace<T>(
 
 function asDeliveryError(refusal: Refusal, target: string): DeliveryError {
   if (!(refusal instanceof RestError)) return failureOf(refusal, { sink: type, target })
-  const { message, code, hint, retryable, cause } = refusal
-  return new DeliveryError(`${target}: ${message}`, { sink: type, target, code, hint, retryable, cause })
+  const { message: says, code, hint, retryable, cause } = refusal
+  return targetError(type, target, { code, says, hint, retryable }, cause)
 }
 
 const SAMPLE_REGISTRY = ownRegistry("123456789012", "us-gov-east-1")

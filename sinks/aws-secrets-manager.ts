@@ -1,8 +1,7 @@
 // AWS Secrets Manager: a secret for each registry, in the form that its readers want. What we make carries our tag; what
 // does not is somebody else's. An unchanged value is not written again, since each write is a version.
 import * as v from "valibot"
-import { DeliveryError } from "../src/errors.ts"
-import { defineSink, errorFinding, flagOption, type Held, listOption, textOption } from "../src/sink.ts"
+import { defineSink, flagOption, type Held, listOption, textOption } from "../src/sink.ts"
 import { asDeliveryError, CallError } from "./_aws/call.ts"
 import { identityOf, identityOptions, placeName } from "./_aws/identity.ts"
 import { slotNaming } from "./_aws/slot-name.ts"
@@ -11,6 +10,7 @@ import { checkDelivery, deliverLogins } from "./_aws-secrets-manager/delivery.ts
 import { contextOf } from "./_aws-secrets-manager/failure.ts"
 import { openStore, type Store } from "./_aws-secrets-manager/store.ts"
 import { LOGIN_FORMATS, partOf, readLogin } from "./_login-format.ts"
+import { findingsOf } from "./_target-error.ts"
 
 const type = "aws-secrets-manager"
 
@@ -75,13 +75,9 @@ export default defineSink({
             return { state: "held", ...readLogin(format, look.value, registry.host) }
           })
         }),
-      check: async (targets, signal) => {
-        try {
-          return await visit(signal, (store) => checkDelivery(targets, store, policy(), deps, signal))
-        } catch (error) {
-          if (!(error instanceof DeliveryError)) throw error
-          return [errorFinding(place, error)]
-        }
+      check: (targets, signal) => {
+        const check = (store: Store) => checkDelivery(targets, store, policy(), deps, signal)
+        return findingsOf(() => visit(signal, check), place)
       },
     }
   },

@@ -2,8 +2,7 @@
 // What we make carries our tag; what does not is somebody else's. An unchanged value is not written again, since AWS
 // keeps a hundred versions and takes few writes a second.
 import * as v from "valibot"
-import { DeliveryError } from "../src/errors.ts"
-import { defineSink, errorFinding, flagOption, type Held, listOption, textOption } from "../src/sink.ts"
+import { defineSink, flagOption, type Held, listOption, textOption } from "../src/sink.ts"
 import { asDeliveryError, CallError } from "./_aws/call.ts"
 import { identityOf, identityOptions, placeName } from "./_aws/identity.ts"
 import { slotNaming } from "./_aws/slot-name.ts"
@@ -15,6 +14,7 @@ import { parameterNameProblem } from "./_aws-ssm/parameter-name.ts"
 import { TIERS } from "./_aws-ssm/size.ts"
 import { openStore, type Store } from "./_aws-ssm/store.ts"
 import { LOGIN_FORMATS, partOf, readLogin } from "./_login-format.ts"
+import { findingsOf } from "./_target-error.ts"
 
 const type = "aws-ssm"
 
@@ -89,13 +89,9 @@ export default defineSink({
             return { state: "held", ...readLogin(format, look.value, registry.host) }
           })
         }),
-      check: async (targets, signal) => {
-        try {
-          return await visit(signal, (store) => checkDelivery(targets, store, policy(), deps, signal))
-        } catch (error) {
-          if (!(error instanceof DeliveryError)) throw error
-          return [errorFinding(place, error)]
-        }
+      check: (targets, signal) => {
+        const check = (store: Store) => checkDelivery(targets, store, policy(), deps, signal)
+        return findingsOf(() => visit(signal, check), place)
       },
     }
   },

@@ -1,9 +1,9 @@
 // A login alone on standard output, for the program behind the pipe. The report goes to standard error meanwhile, and
 // whoever starts us sees to it that nothing else writes there. Nothing can be read back.
 import * as v from "valibot"
-import { DeliveryError } from "../src/errors.ts"
 import { type Delivery, type DeliveryResult, defineSink, type SinkDeps } from "../src/sink.ts"
 import { formatLogin, LOGIN_FORMATS } from "./_login-format.ts"
+import { targetError } from "./_target-error.ts"
 
 const TYPE = "stdout"
 
@@ -63,14 +63,12 @@ async function write(
     return { outcome: "delivered", expiresAt: credential.expiresAt }
   } catch (cause) {
     const code = (cause as NodeJS.ErrnoException).code
-    const error = new DeliveryError(`${target.name}: cannot be written${code ? ` [${code}]` : ""}`, {
-      sink: TYPE,
-      target: target.name,
+    const words = {
       ...(code === "ENOSPC" || code === "EDQUOT" ? FULL : CLOSED),
+      says: `cannot be written${code ? ` [${code}]` : ""}`,
       // A second attempt could not tell how much of the first was read.
       retryable: false,
-      cause,
-    })
-    return { outcome: "failed", error }
+    }
+    return { outcome: "failed", error: targetError(TYPE, target.name, words, cause) }
   }
 }

@@ -32,7 +32,7 @@ export class Secret {
 /** A decoded login to one registry: what a sink receives. */
 export type Credential = {
   readonly registry: Registry
-  /** `ECR_USER_NAME`, as far as AWS has ever answered. */
+  /** Always `AWS` so far. */
   readonly userName: string
   readonly password: Secret
   /** Milliseconds since 1970. */

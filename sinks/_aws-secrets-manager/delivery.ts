@@ -1,10 +1,11 @@
 // What becomes of each secret: left alone, made, given a new value, or refused because it is somebody else's.
-import { DeliveryError } from "../../src/errors.ts"
+import type { DeliveryError } from "../../src/errors.ts"
 import type { Delivery, DeliveryResult, Finding, Target } from "../../src/sink.ts"
 import { checkBySlot, deliverBySlot } from "../_aws/by-slot.ts"
 import { CallError, isDenied, isNamed } from "../_aws/call.ts"
 import { blindSharingProblem, renew, wholeSlot } from "../_aws/renewal.ts"
 import type { LoginFormat } from "../_login-format.ts"
+import { targetError } from "../_target-error.ts"
 import { type Context, contextOf } from "./failure.ts"
 import { type Look, type Making, type Store, TAG } from "./store.ts"
 
@@ -87,16 +88,11 @@ async function deliverTogether(
 function sizeProblem(value: string, target: string): DeliveryError | undefined {
   const size = Buffer.byteLength(value)
   if (size <= MAX_BYTES) return undefined
-  return new DeliveryError(
-    `${target}: the secret would be ${size.toLocaleString("en-GB")} bytes long, and AWS takes ${MAX_BYTES.toLocaleString("en-GB")}`,
-    {
-      sink: SINK,
-      target,
-      code: "too-long",
-      hint: "{account} and {region} in the name give each registry a secret of its own",
-      retryable: false,
-    },
-  )
+  return targetError(SINK, target, {
+    code: "too-long",
+    says: `the secret would be ${size.toLocaleString("en-GB")} bytes long, and AWS takes ${MAX_BYTES.toLocaleString("en-GB")}`,
+    hint: "{account} and {region} in the name give each registry a secret of its own",
+  })
 }
 
 /** Makes a secret; returns the error where somebody else made it meanwhile. */
@@ -135,11 +131,9 @@ async function checkOne(target: Target, look: Look, store: Store, policy: Policy
 }
 
 function notOurs(target: string): DeliveryError {
-  return new DeliveryError(`${target}: was not made by ecrelay: it is there without the tag ${TAG.Key}`, {
-    sink: SINK,
-    target,
+  return targetError(SINK, target, {
     code: "not-ours",
+    says: `was not made by ecrelay: it is there without the tag ${TAG.Key}`,
     hint: `choose another name; or give it the tag ${TAG.Key}=${TAG.Value}, or take it over with adopt=true`,
-    retryable: false,
   })
 }

@@ -1,12 +1,15 @@
 // What becomes of each parameter: left alone, made, given a new value, or refused because it is somebody else's.
-import { DeliveryError } from "../../src/errors.ts"
+import type { DeliveryError } from "../../src/errors.ts"
 import type { Delivery, DeliveryResult } from "../../src/sink.ts"
 import { deliverBySlot } from "../_aws/by-slot.ts"
 import { CallError, isDenied, isNamed } from "../_aws/call.ts"
 import { blindSharingProblem, renew, wholeSlot } from "../_aws/renewal.ts"
+import { targetError } from "../_target-error.ts"
 import { type Context, contextOf } from "./failure.ts"
 import { type Sizing, sizeProblem } from "./size.ts"
 import { type Look, type Parameter, type Store, TAG, type Writing } from "./store.ts"
+
+const SINK = "aws-ssm"
 
 /** How parameters are written. */
 export type Policy = Sizing & {
@@ -42,7 +45,7 @@ async function deliverTogether(
   const unread = look instanceof CallError ? look : undefined
   // With adopt=true the permission to write is enough: then nothing is compared.
   if (unread && !(policy.adopt && isDenied(unread))) throw unread
-  const about = { sink: "aws-ssm", target: name, readAction: "ssm:GetParameters" }
+  const about = { sink: SINK, target: name, readAction: "ssm:GetParameters" }
   const blindness = unread && blindSharingProblem(about, deliveries)
   if (blindness) throw blindness
   const parameter = look === "missing" || look instanceof CallError ? undefined : look
@@ -110,16 +113,11 @@ async function replace(writing: Writing, store: Store): Promise<void> {
 export function notOurs({ type, version, changedAt }: Parameter, target: string): DeliveryError {
   const changed =
     changedAt === undefined ? "" : `, last changed on ${new Date(changedAt).toISOString().slice(0, 10)}`
-  return new DeliveryError(
-    `${target}: was not made by ecrelay: it is a ${type} of version ${version}${changed}, without the tag ${TAG.Key}`,
-    {
-      sink: "aws-ssm",
-      target,
-      code: "not-ours",
-      hint: `choose another name; or give it the tag ${TAG.Key}=${TAG.Value}, or take it over with adopt=true`,
-      retryable: false,
-    },
-  )
+  return targetError(SINK, target, {
+    code: "not-ours",
+    says: `was not made by ecrelay: it is a ${type} of version ${version}${changed}, without the tag ${TAG.Key}`,
+    hint: `choose another name; or give it the tag ${TAG.Key}=${TAG.Value}, or take it over with adopt=true`,
+  })
 }
 
 /**
@@ -134,11 +132,6 @@ export function plaintextWarning(
   if (type === "SecureString") return undefined
   const fix = "delete it, and the next delivery makes it a SecureString"
   if (kmsKey === undefined) return { message: `it is a ${type}, which AWS does not encrypt`, fix }
-  throw new DeliveryError(`${target}: is a ${type}, which AWS does not encrypt with kms_key`, {
-    sink: "aws-ssm",
-    target,
-    code: "not-encrypted",
-    hint: fix,
-    retryable: false,
-  })
+  const says = `is a ${type}, which AWS does not encrypt with kms_key`
+  throw targetError(SINK, target, { code: "not-encrypted", says, hint: fix })
 }

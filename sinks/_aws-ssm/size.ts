@@ -1,6 +1,7 @@
 // How much a parameter holds, found before AWS is asked. In bytes: what KMS encrypts at once sets the standard limit.
-import { DeliveryError } from "../../src/errors.ts"
+import type { DeliveryError } from "../../src/errors.ts"
 import { holdsSeveral, type LoginFormat } from "../_login-format.ts"
+import { targetError } from "../_target-error.ts"
 
 /** The sizes of parameter that AWS has; Intelligent-Tiering chooses by the value. */
 export const TIERS = ["Standard", "Advanced", "Intelligent-Tiering"] as const
@@ -36,10 +37,8 @@ export function sizeProblem(value: string, target: string, sizing: Sizing): Deli
   if (size <= limit) return undefined
   const kind = limit === 4096 ? "a standard" : "an advanced"
   const what = holdsSeveral(sizing.format) ? "the docker config would be" : "the login is"
-  return new DeliveryError(
-    `${target}: ${what} ${grouped(size)} characters long, and ${kind} parameter holds ${grouped(limit)}`,
-    { sink: "aws-ssm", target, code: "too-long", hint: wayOut, retryable: false },
-  )
+  const says = `${what} ${grouped(size)} characters long, and ${kind} parameter holds ${grouped(limit)}`
+  return targetError("aws-ssm", target, { code: "too-long", says, hint: wayOut })
 }
 
 /** A count as people write it: `4,096`. */

@@ -1,8 +1,9 @@
 // One call of AWS by its IAM action, and what its failure comes to: a DeliveryError that names target, action and way
 // out. AWS's own words stay in the message, unless they quote what was to be written.
 import type { Credential } from "../../src/credential.ts"
-import { DeliveryError } from "../../src/errors.ts"
+import type { DeliveryError } from "../../src/errors.ts"
 import type { SinkDeps } from "../../src/sink.ts"
+import { targetError } from "../_target-error.ts"
 
 /** A call that failed. `action` is what IAM calls it, `errorName` what the SDK calls the error. */
 export class CallError extends Error {
@@ -77,14 +78,13 @@ export function asDeliveryError(error: CallError, context: CallContext): Deliver
   const quotes = credential !== undefined && quotesLogin(String(error.cause), credential)
   const said = explained.said && !quotes ? ` (${explained.said})` : ""
   const denied = code === "access-denied"
-  return new DeliveryError(`${target}: ${text}${denied ? `: ${error.action}` : ""}${said}`, {
-    sink,
-    target,
+  const words = {
     code,
+    says: `${text}${denied ? `: ${error.action}` : ""}${said}`,
     hint: denied ? context.permissionHint(error.action) : hint,
     retryable,
-    ...(quotes ? {} : { cause: error.cause }),
-  })
+  }
+  return targetError(sink, target, words, quotes ? undefined : error.cause)
 }
 
 // Long enough not to be met by chance, short enough to find a quotation that was cut.

@@ -1,9 +1,10 @@
 // What the text in one slot becomes of the logins for it: a docker config takes those of several registries, every other
 // form one. Pure; a login that does not fit fails alone.
 import { outlives } from "../../src/credential.ts"
-import { DeliveryError } from "../../src/errors.ts"
+import type { DeliveryError } from "../../src/errors.ts"
 import type { Delivery, DeliveryResult, Target } from "../../src/sink.ts"
 import { formatLogin, type LoginFormat, partOf, readLogin } from "../_login-format.ts"
+import { targetError } from "../_target-error.ts"
 
 /** The text to be written, undefined where the slot is to stay as it is; and what becomes of each login, in order. */
 export type Renewal = { readonly value: string | undefined; readonly results: readonly DeliveryResult[] }
@@ -54,15 +55,9 @@ export function blindSharingProblem(
   deliveries: readonly Delivery[],
 ): DeliveryError | undefined {
   if (deliveries.length < 2) return undefined
-  const count = deliveries.length
-  return new DeliveryError(
-    `${target}: may not be read, and ${count} registries share it; what it holds of others would be lost`,
-    {
-      sink,
-      target,
-      code: "unreadable",
-      hint: `allow ${readAction} on it, or put {account} and {region} into its name`,
-      retryable: false,
-    },
-  )
+  return targetError(sink, target, {
+    code: "unreadable",
+    says: `may not be read, and ${deliveries.length} registries share it; what it holds of others would be lost`,
+    hint: `allow ${readAction} on it, or put {account} and {region} into its name`,
+  })
 }

@@ -3,16 +3,10 @@
 // goes (`identitytoken`, `registrytoken`, `username`, `password`); other members, such as `email`, stay.
 import { outlives } from "../../src/credential.ts"
 import { DeliveryError } from "../../src/errors.ts"
-import {
-  type Delivery,
-  type DeliveryResult,
-  errorFinding,
-  type Finding,
-  type Held,
-  type Target,
-} from "../../src/sink.ts"
+import type { Delivery, DeliveryResult, Finding, Held, Target } from "../../src/sink.ts"
 import { loadFile, replaceFile, whyNotWritable } from "../_file.ts"
-import { asFinding, type FilePlace } from "../_file-errors.ts"
+import { type FilePlace, fileError } from "../_file-errors.ts"
+import { asFinding, targetError } from "../_target-error.ts"
 import {
   authOf,
   type DockerConfig,
@@ -99,7 +93,7 @@ export async function check(
     const hidden = targets.flatMap((target): readonly Finding[] => {
       const hiding = hidingHelper(config, target.slot)
       if (!hiding) return []
-      const finding = errorFinding(target.name, shadowedError(hiding, target, place))
+      const finding = asFinding(shadowedError(hiding, target, place), target.name)
       return [allowShadowed ? { ...finding, level: "warning" } : finding]
     })
     const twins = targets.flatMap(({ slot, name }) => {
@@ -132,21 +126,20 @@ function understood(bytes: Uint8Array | undefined, place: FilePlace): DockerConf
   const config = parseDockerConfig(bytes)
   if (typeof config !== "string") return config
   // Without a cause: a parser's message quotes what it stumbled over, which may be a password.
-  throw new DeliveryError(`${place.path}: ${config}`, {
-    sink: place.sink,
-    target: place.path,
-    code: "invalid-config",
-    hint: "correct it by hand, or move it away to begin with a new one; it is left as it is",
-    retryable: false,
-  })
+  throw fileError(
+    {
+      code: "invalid-config",
+      says: config,
+      hint: "correct it by hand, or move it away to begin with a new one; it is left as it is",
+    },
+    place,
+  )
 }
 
 function shadowedError(hiding: string, target: Target, { path, sink }: FilePlace): DeliveryError {
-  return new DeliveryError(`${target.name}: ${hiding} in the same file would hide the login from docker`, {
-    sink,
-    target: target.name,
+  return targetError(sink, target.name, {
     code: "shadowed",
+    says: `${hiding} in the same file would hide the login from docker`,
     hint: `remove ${hiding} from ${path}, or choose another file with path=, or add shadowed=allow if whoever pulls does not heed it`,
-    retryable: false,
   })
 }

@@ -1,8 +1,9 @@
 // One question to a command: it is run with the document, and what it answers is understood or refused.
 import type { Credential } from "../../src/credential.ts"
-import { DeliveryError } from "../../src/errors.ts"
+import type { DeliveryError } from "../../src/errors.ts"
 import type { SinkDeps, Target } from "../../src/sink.ts"
 import { createRedaction } from "../_redaction.ts"
+import { targetError } from "../_target-error.ts"
 import { answerFailure, endFailure, startFailure } from "./failure.ts"
 import { type Action, type Answer, parseAnswer } from "./protocol.ts"
 import { type Command, runCommand } from "./run.ts"
@@ -63,10 +64,9 @@ export function answeredError(
   },
   show: (text: string) => string,
 ): DeliveryError {
-  return new DeliveryError(`${target}: ${show(answered.message) || "the command says no more than that"}`, {
-    sink: "exec",
-    target,
+  return targetError("exec", target, {
     code: "command-answered",
+    says: show(answered.message) || "the command says no more than that",
     hint: (answered.hint && show(answered.hint)) || "the command itself says so",
     retryable: answered.retryable ?? false,
   })

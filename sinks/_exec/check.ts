@@ -1,8 +1,9 @@
 // Whether a delivery would be let in: the program can be run and changed by nobody else, and, where it answers `check`, what it says itself.
 import { constants } from "node:fs"
 import { access, stat } from "node:fs/promises"
-import { DeliveryError } from "../../src/errors.ts"
-import { errorFinding, type Finding, type Target } from "../../src/sink.ts"
+import type { Finding, Target } from "../../src/sink.ts"
+import { systemError } from "../_file-errors.ts"
+import { findingsOf } from "../_target-error.ts"
 import { findTrusted } from "../_trust.ts"
 import { ask, type Exec } from "./ask.ts"
 import { startFailure, unfoundFailure } from "./failure.ts"
@@ -17,30 +18,36 @@ export async function check(
 ): Promise<readonly Finding[]> {
   signal.throwIfAborted()
   const subject = exec.place
-  try {
+  return findingsOf(async () => {
     await requireExecutable(exec)
     const runnable: readonly Finding[] = [
       { level: "ok", subject, message: "can be run" },
-      ...(await strangersOf(exec)),
+      ...(await untrustedProgram(exec)),
     ]
-    if (!exec.answers.includes("check")) return runnable
-    const { answer, failure, show } = await ask("check", targetsRequest("check", targets), [], exec, signal)
-    const names = new Map(targets.map(({ slot, name }) => [slot, name]))
-    const findings = (answer?.findings ?? []).map(
-      ({ level, message, host = "", fix }): Finding => ({
-        level,
-        subject: names.get(host) ?? subject,
-        ...(level === "ok" ? {} : { code: "command-found" }),
-        message: show(message),
-        ...(fix ? { fix: show(fix) } : {}),
-      }),
-    )
-    if (failure && !findings.some(({ level }) => level === "error")) throw failure
-    return [...runnable, ...findings]
-  } catch (error) {
-    if (!(error instanceof DeliveryError)) throw error
-    return [errorFinding(subject, error)]
-  }
+    const answered = exec.answers.includes("check") ? await askCheck(targets, exec, signal) : []
+    return [...runnable, ...answered]
+  }, subject)
+}
+
+/** What the command itself finds. Rejects with a DeliveryError where it ended badly and found no error to explain it. */
+async function askCheck(
+  targets: readonly Target[],
+  exec: Exec,
+  signal: AbortSignal,
+): Promise<readonly Finding[]> {
+  const { answer, failure, show } = await ask("check", targetsRequest("check", targets), [], exec, signal)
+  const names = new Map(targets.map(({ slot, name }) => [slot, name]))
+  const findings = (answer?.findings ?? []).map(
+    ({ level, message, host = "", fix }): Finding => ({
+      level,
+      subject: names.get(host) ?? exec.place,
+      ...(level === "ok" ? {} : { code: "command-found" }),
+      message: show(message),
+      ...(fix ? { fix: show(fix) } : {}),
+    }),
+  )
+  if (failure && !findings.some(({ level }) => level === "error")) throw failure
+  return findings
 }
 
 async function requireExecutable({
@@ -63,10 +70,8 @@ async function requireExecutable({
   }
 }
 
-const systemError = (code: string) => Object.assign(new Error(code), { code })
-
 // Whoever can change the program gets every login, and whatever else this user may do.
-async function strangersOf({ command, place, uid }: Exec): Promise<readonly Finding[]> {
+async function untrustedProgram({ command, place, uid }: Exec): Promise<readonly Finding[]> {
   const {
     words: [file = ""],
   } = command

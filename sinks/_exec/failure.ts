@@ -1,18 +1,12 @@
 // What went wrong with a command, in words: it could not be started, did not end well or in time, or answered something
 // else than it should. What it said on standard error comes along, made fit to be shown.
-import { DeliveryError, isTransient } from "../../src/errors.ts"
+import { DeliveryError } from "../../src/errors.ts"
+import { targetError, type Words } from "../_target-error.ts"
 import type { Action } from "./protocol.ts"
 import type { Ended } from "./run.ts"
 
 /** sysexits.h: a temporary failure, try again. */
 const EX_TEMPFAIL = 75
-
-type Words = {
-  readonly code: string
-  readonly says: string
-  readonly hint: string
-  readonly retryable?: boolean
-}
 
 const NOT_STARTED: Readonly<Record<string, Words>> = {
   ENOENT: {
@@ -34,8 +28,7 @@ const NOT_STARTED: Readonly<Record<string, Words>> = {
 
 /** The DeliveryError of the whole command, or of one target of it. */
 function execError(target: string, words: Words, cause?: unknown): DeliveryError {
-  const { code, says, hint, retryable = isTransient(cause) } = words
-  return new DeliveryError(`${target}: ${says}`, { sink: "exec", target, code, hint, retryable, cause })
+  return targetError("exec", target, words, cause)
 }
 
 /** Its first line has the system, or `env`, look in vain for a program of this name. */
@@ -110,7 +103,6 @@ export function endFailure(
     code: "answer-too-long",
     says: "wrote more on standard output than any answer holds",
     hint: "let it write its answer there and nothing else",
-    retryable: false,
   })
 }
 
@@ -120,6 +112,5 @@ export function answerFailure(place: string, action: Action, fault: string): Del
     code: "answer-invalid",
     says: `answered ${fault}`,
     hint: `\`ecrelay sinks exec --schema\` shows what to answer to ${action}; leave ${action} out of answers= where it does not answer`,
-    retryable: false,
   })
 }

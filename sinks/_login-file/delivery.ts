@@ -5,14 +5,8 @@ import { DeliveryError } from "../../src/errors.ts"
 import type { Delivery, DeliveryResult, Finding, Held, Target } from "../../src/sink.ts"
 import { loadAccessDifference, loadFile, replaceFile, whyNotWritable } from "../_file.ts"
 import { formatMode, whyNotGiven } from "../_file-access.ts"
-import {
-  asFinding,
-  type FileAccess,
-  type FilePlace,
-  fileError,
-  type Owner,
-  type Words,
-} from "../_file-errors.ts"
+import { type FileAccess, type FilePlace, fileError, type Owner } from "../_file-errors.ts"
+import { asFinding, type Words } from "../_target-error.ts"
 import { loadOwner } from "./owner.ts"
 import { canHold, formatText, parseText, type StoredLogin, type Template } from "./template.ts"
 
@@ -101,7 +95,7 @@ export async function check(
         throw fileError(NOT_OURS, place)
       return [{ level: "ok", subject, message: "can be written" }, ...openTo(ways.place.access.mode, subject)]
     } catch (error) {
-      return [asFinding(expected(error), subject)]
+      return [asFinding(error, subject)]
     }
   })
   return found.flat()
@@ -150,14 +144,12 @@ const NOT_OURS: Words = {
   code: "not-ours",
   says: "holds something else than one ECR login",
   hint: "name a file that is for this login alone with path=, or add adopt=true to replace all that it holds",
-  retryable: false,
 }
 
 const PASSWORD_FORM: Words = {
   code: "password-form",
   says: "readers of this form would not find the password as it is",
   hint: "choose format=json, or a template with {auth}, which is user name and password in base64",
-  retryable: false,
 }
 
 /** The error as a DeliveryError; anything else is a bug, or an abort, and thrown. */

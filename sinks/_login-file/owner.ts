@@ -1,7 +1,8 @@
 // Who a file is to belong to, as chown takes it: names are looked up in the machine's own user database, be it local
 // files, LDAP or whatever stands behind it; numbers are taken as they are.
 import type { SinkDeps } from "../../src/sink.ts"
-import type { Owner, Words } from "../_file-errors.ts"
+import type { Owner } from "../_file-errors.ts"
+import type { Words } from "../_target-error.ts"
 
 /** `USER`, `USER:GROUP` or `:GROUP`, each a name or a number. */
 export const OWNER = /^(?=.)([A-Za-z0-9_][\w.@$-]*)?(?::([A-Za-z0-9_][\w.@$-]*))?$/
@@ -35,12 +36,10 @@ const unknown = (database: "passwd" | "group", name: string): Words => ({
   code: "unknown-owner",
   says: `this machine knows no ${database === "group" ? "group" : "user"} ${name}, to whom owner= gives it`,
   hint: `correct owner=; \`getent ${database}\` lists those that there are`,
-  retryable: false,
 })
 
 const unanswered = (name: string): Words => ({
   code: "unknown-owner",
   says: `\`getent\` could not be asked who ${name} is, to whom owner= gives it`,
   hint: "give numbers, such as owner=1000:1000; `id` shows them",
-  retryable: false,
 })

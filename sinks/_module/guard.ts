@@ -5,6 +5,7 @@ import type { Credential } from "../../src/credential.ts"
 import { DeliveryError } from "../../src/errors.ts"
 import type { DeliveryResult, Finding, Held, Sink, Target } from "../../src/sink.ts"
 import { createRedaction } from "../_redaction.ts"
+import { targetError } from "../_target-error.ts"
 
 const expiresAt = v.optional(v.union([v.number(), v.undefined()]))
 const failed = v.looseObject({ error: v.instance(DeliveryError) })
@@ -96,11 +97,6 @@ function listOf<T>(
 }
 
 function fault({ sink, path, target }: About, says: string): DeliveryError {
-  return new DeliveryError(`${target}: ${says}`, {
-    sink: sink.type,
-    target,
-    code: "module-fault",
-    hint: `correct ${path}; \`ecrelay sinks module --types\` prints the contract`,
-    retryable: false,
-  })
+  const hint = `correct ${path}; \`ecrelay sinks module --types\` prints the contract`
+  return targetError(sink.type, target, { code: "module-fault", says, hint })
 }
