@@ -1,19 +1,16 @@
 // Airflow's metadata database: a docker connection for each registry, encrypted as Airflow encrypts it. The dialect
 // comes from Airflow's own URL. All that is due is one transaction; rows that are not ECR logins are not ours.
 import * as v from "valibot"
-import { ConfigError, type DeliveryError } from "../src/errors.ts"
-import { ownRegistry, type Registry } from "../src/registry.ts"
+import type { DeliveryError } from "../src/errors.ts"
 import {
   type DeliveryResult,
   defineSink,
-  fillTemplate,
   flagOption,
   type Held,
   listOption,
   type SinkDeps,
   secretOption,
   type Target,
-  templateProblem,
 } from "../src/sink.ts"
 import { checkDelivery } from "./_airflow/check.ts"
 import { withDatabase } from "./_airflow/database.ts"
@@ -32,6 +29,7 @@ import type { Session } from "./_airflow/session.ts"
 import { requireJournal } from "./_airflow/sqlite.ts"
 import { connIdProblem } from "./_airflow/table.ts"
 import { findTraps } from "./_airflow/traps.ts"
+import { slotNaming } from "./_slot-name.ts"
 import { findingsOf } from "./_target-error.ts"
 
 const type = "airflow-db"
@@ -66,7 +64,7 @@ export default defineSink({
   }),
   airflowDefaults: ["url", "fernet_key"],
   create(options, deps) {
-    for (const template of options.conn_id) requireConnId(template, SAMPLE_REGISTRY)
+    const connIdsFor = slotNaming("conn_id", options.conn_id, connIdProblem)
     requireUsable(options)
     const place = namePlace(options)
     const policy = () => ({
@@ -78,10 +76,7 @@ export default defineSink({
     return {
       type,
       targets: (registry) =>
-        options.conn_id.map((template) => {
-          const slot = requireConnId(template, registry)
-          return { registry, slot, name: `${place} ${slot}` }
-        }),
+        connIdsFor(registry).map((slot) => ({ registry, slot, name: `${place} ${slot}` })),
       deliver: (deliveries, signal) =>
         visit(options, deps, place, signal, async (session, { fernet: setting }) => {
           const wanted = deliveries.map(({ target, credential }) => ({ connId: target.slot, credential }))
@@ -163,13 +158,4 @@ async function visit<T>(
 function slotFailure(refusal: Parameters<typeof failureOf>[0], target: Target | undefined): DeliveryError {
   const context: FailureContext = { sink: type, target: target?.name ?? "" }
   return failureOf(refusal, context)
-}
-
-const SAMPLE_REGISTRY = ownRegistry("123456789012", "us-gov-east-1")
-
-function requireConnId(template: string, registry: Registry): string {
-  const connId = fillTemplate(template, registry)
-  const problem = templateProblem(template) ?? connIdProblem(connId)
-  if (problem) throw new ConfigError([{ path: "conn_id", message: `${template}: ${problem}` }])
-  return connId
 }

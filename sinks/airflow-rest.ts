@@ -2,17 +2,14 @@
 // password, so what a connection holds cannot be read and every delivery writes; connections that are not ECR logins
 // are not ours. Amazon MWAA's web servers are reached through AWS, who then asks being AWS's to say.
 import * as v from "valibot"
-import { ConfigError, type DeliveryError } from "../src/errors.ts"
-import { ownRegistry, type Registry } from "../src/registry.ts"
+import type { DeliveryError } from "../src/errors.ts"
 import {
   type DeliveryResult,
   defineSink,
-  fillTemplate,
   flagOption,
   listOption,
   type SinkDeps,
   secretOption,
-  templateProblem,
   textOption,
 } from "../src/sink.ts"
 import { failureOf } from "./_airflow/failure.ts"
@@ -25,6 +22,7 @@ import { openEnvironment } from "./_airflow-rest/mwaa.ts"
 import { type Place, parsePlace } from "./_airflow-rest/place.ts"
 import { identityOptions } from "./_aws/identity.ts"
 import { visitStore } from "./_aws/visit.ts"
+import { slotNaming } from "./_slot-name.ts"
 import { findingsOf, targetError } from "./_target-error.ts"
 
 const type = "airflow-rest"
@@ -80,17 +78,17 @@ export default defineSink({
     const place = environment ?? parsePlace(options)
     // The workers of MWAA are AWS's own machines.
     const nearby = environment ? { env: {}, home: undefined } : deps
-    const rules = environment ? [connIdProblem, mwaaConnIdProblem] : [connIdProblem]
     const visit = <T>(signal: AbortSignal, work: (client: Client) => Promise<T>) =>
       visitPlace(place, deps, signal, work)
-    for (const template of options.conn_id) requireConnId(template, SAMPLE_REGISTRY, rules)
+    const connIdsFor = slotNaming(
+      "conn_id",
+      options.conn_id,
+      (connId) => connIdProblem(connId) ?? (environment && mwaaConnIdProblem(connId)),
+    )
     return {
       type,
       targets: (registry) =>
-        options.conn_id.map((template) => {
-          const slot = requireConnId(template, registry, rules)
-          return { registry, slot, name: `${place.root} ${slot}` }
-        }),
+        connIdsFor(registry).map((slot) => ({ registry, slot, name: `${place.root} ${slot}` })),
       deliver: (deliveries, signal) =>
         visit(signal, async (client) => {
           const wanted = deliveries.map(({ target, credential }) => ({ connId: target.slot, credential }))
@@ -132,17 +130,6 @@ function asDeliveryError(refusal: Refusal, target: string): DeliveryError {
   if (!(refusal instanceof RestError)) return failureOf(refusal, { sink: type, target })
   const { message: says, code, hint, retryable, cause } = refusal
   return targetError(type, target, { code, says, hint, retryable }, cause)
-}
-
-const SAMPLE_REGISTRY = ownRegistry("123456789012", "us-gov-east-1")
-
-type ProblemOf = (connId: string) => string | undefined
-
-function requireConnId(template: string, registry: Registry, rules: readonly ProblemOf[]): string {
-  const connId = fillTemplate(template, registry)
-  const problem = templateProblem(template) ?? rules.map((problemOf) => problemOf(connId)).find(Boolean)
-  if (problem) throw new ConfigError([{ path: "conn_id", message: `${template}: ${problem}` }])
-  return connId
 }
 
 // REST is stricter than Airflow itself; its \w is Python's, letters and digits of every script. A dot alone would be a

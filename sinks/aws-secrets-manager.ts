@@ -4,12 +4,13 @@ import * as v from "valibot"
 import { defineSink, flagOption, type Held, listOption, textOption } from "../src/sink.ts"
 import { asDeliveryError, CallError } from "./_aws/call.ts"
 import { identityOf, identityOptions, placeName } from "./_aws/identity.ts"
-import { slotNaming } from "./_aws/slot-name.ts"
+import { slotTemplates } from "./_aws/slot-templates.ts"
 import { visitStore } from "./_aws/visit.ts"
 import { checkDelivery, deliverLogins } from "./_aws-secrets-manager/delivery.ts"
 import { contextOf } from "./_aws-secrets-manager/failure.ts"
 import { openStore, type Store } from "./_aws-secrets-manager/store.ts"
 import { LOGIN_FORMATS, partOf, readLogin } from "./_login-format.ts"
+import { slotNaming } from "./_slot-name.ts"
 import { findingsOf } from "./_target-error.ts"
 
 const type = "aws-secrets-manager"
@@ -48,7 +49,8 @@ export default defineSink({
   }),
   create({ name, format, conn_id, kms_key, adopt, ...identity }, deps) {
     const airflowName = "airflow/connections/{conn_id}"
-    const namesFor = slotNaming({ name, format, conn_id, airflowName, problemOf: secretNameProblem })
+    const templates = slotTemplates({ name, format, conn_id, airflowName })
+    const namesFor = slotNaming("name", templates, secretNameProblem)
     const place = placeName(identity, deps.env)
     const where = { service: "secrets_manager", sink: type, place, who: identityOf(identity) } as const
     const visit = <T>(signal: AbortSignal, work: (store: Store) => Promise<T>) =>

@@ -5,7 +5,7 @@ import * as v from "valibot"
 import { defineSink, flagOption, type Held, listOption, textOption } from "../src/sink.ts"
 import { asDeliveryError, CallError } from "./_aws/call.ts"
 import { identityOf, identityOptions, placeName } from "./_aws/identity.ts"
-import { slotNaming } from "./_aws/slot-name.ts"
+import { slotTemplates } from "./_aws/slot-templates.ts"
 import { visitStore } from "./_aws/visit.ts"
 import { checkDelivery } from "./_aws-ssm/check.ts"
 import { deliverLogins } from "./_aws-ssm/delivery.ts"
@@ -14,6 +14,7 @@ import { parameterNameProblem } from "./_aws-ssm/parameter-name.ts"
 import { TIERS } from "./_aws-ssm/size.ts"
 import { openStore, type Store } from "./_aws-ssm/store.ts"
 import { LOGIN_FORMATS, partOf, readLogin } from "./_login-format.ts"
+import { slotNaming } from "./_slot-name.ts"
 import { findingsOf } from "./_target-error.ts"
 
 const type = "aws-ssm"
@@ -61,8 +62,8 @@ export default defineSink({
   }),
   create({ name, format, conn_id, kms_key, tier, adopt, ...identity }, deps) {
     const airflowName = "/airflow/connections/{conn_id}"
-    const naming = { name, format, conn_id, airflowName, problemOf: parameterNameProblem }
-    const namesFor = slotNaming(naming)
+    const templates = slotTemplates({ name, format, conn_id, airflowName })
+    const namesFor = slotNaming("name", templates, parameterNameProblem)
     const place = placeName(identity, deps.env)
     const where = { service: "ssm", sink: type, place, who: identityOf(identity) } as const
     const visit = <T>(signal: AbortSignal, work: (store: Store) => Promise<T>) =>
