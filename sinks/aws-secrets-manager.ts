@@ -1,22 +1,20 @@
 // AWS Secrets Manager: a secret for each registry, in the form that its readers want. What we make carries our tag; what
 // does not is somebody else's. An unchanged value is not written again, since each write is a version.
 import * as v from "valibot"
-import { defineSink, flagOption, type Held, listOption, textOption } from "../src/sink.ts"
-import { asDeliveryError, CallError } from "./_aws/call.ts"
+import { defineSink, flagOption, listOption, textOption } from "../src/sink.ts"
+import { checkBySlot, deliverBySlot, readBySlot } from "./_aws/by-slot.ts"
 import { identityOf, identityOptions, placeName } from "./_aws/identity.ts"
 import { slotTemplates } from "./_aws/slot-templates.ts"
 import { visitStore } from "./_aws/visit.ts"
-import { checkDelivery, deliverLogins } from "./_aws-secrets-manager/delivery.ts"
-import { contextOf } from "./_aws-secrets-manager/failure.ts"
-import { openStore, type Store } from "./_aws-secrets-manager/store.ts"
-import { LOGIN_FORMATS, partOf, readLogin } from "./_login-format.ts"
+import { SINK } from "./_aws-secrets-manager/failure.ts"
+import { secretService } from "./_aws-secrets-manager/service.ts"
+import { openStore } from "./_aws-secrets-manager/store.ts"
+import { LOGIN_FORMATS, partOf } from "./_login-format.ts"
 import { slotNaming } from "./_slot-name.ts"
 import { findingsOf } from "./_target-error.ts"
 
-const type = "aws-secrets-manager"
-
 export default defineSink({
-  type,
+  type: SINK,
   summary: "AWS Secrets Manager: for Airflow's backend, or as docker config, password, URI or JSON",
   permissions: [
     "secretsmanager:GetSecretValue, DescribeSecret, PutSecretValue, CreateSecret, TagResource on the secrets",
@@ -52,35 +50,24 @@ export default defineSink({
     const templates = slotTemplates({ name, format, conn_id, airflowName })
     const namesFor = slotNaming("name", templates, secretNameProblem)
     const place = placeName(identity, deps.env)
-    const where = { service: "secrets_manager", sink: type, place, who: identityOf(identity) } as const
-    const visit = <T>(signal: AbortSignal, work: (store: Store) => Promise<T>) =>
-      visitStore(where, deps, signal, async (config) => work(await openStore(config, signal)))
-    const policy = () => ({ format, kmsKey: kms_key, adopt, now: deps.clock.now() })
+    const where = { service: "secrets_manager", sink: SINK, place, who: identityOf(identity) } as const
+    const visit = <T>(signal: AbortSignal, work: (service: ReturnType<typeof secretService>) => Promise<T>) =>
+      visitStore(where, deps, signal, async (config) => {
+        const policy = { format, kmsKey: kms_key, adopt, now: deps.clock.now() }
+        return work(secretService(await openStore(config, signal), policy, deps))
+      })
     return {
-      type,
+      type: SINK,
       targets: (registry) =>
         namesFor(registry).map((slot) => ({
           registry,
           slot,
           name: `${place} secret ${slot}${partOf(format, registry.host)}`,
         })),
-      deliver: (deliveries, signal) =>
-        visit(signal, (store) => deliverLogins(deliveries, store, policy(), deps, signal)),
-      read: (targets, signal) =>
-        visit(signal, async (store) => {
-          const looks = await store.look(targets.map(({ slot }) => slot))
-          return targets.map(({ slot, name: target, registry }): Held => {
-            const look = looks.get(slot) ?? "missing"
-            if (look === "missing") return { state: "missing" }
-            if (look instanceof CallError)
-              return { state: "unreadable", error: asDeliveryError(look, contextOf(target, deps)) }
-            return { state: "held", ...readLogin(format, look.value, registry.host) }
-          })
-        }),
-      check: (targets, signal) => {
-        const check = (store: Store) => checkDelivery(targets, store, policy(), deps, signal)
-        return findingsOf(() => visit(signal, check), place)
-      },
+      deliver: (deliveries, signal) => visit(signal, (service) => deliverBySlot(deliveries, service, signal)),
+      read: (targets, signal) => visit(signal, (service) => readBySlot(targets, service)),
+      check: (targets, signal) =>
+        findingsOf(() => visit(signal, (service) => checkBySlot(targets, service, signal)), place),
     }
   },
 })

@@ -2,25 +2,22 @@
 // What we make carries our tag; what does not is somebody else's. An unchanged value is not written again, since AWS
 // keeps a hundred versions and takes few writes a second.
 import * as v from "valibot"
-import { defineSink, flagOption, type Held, listOption, textOption } from "../src/sink.ts"
-import { asDeliveryError, CallError } from "./_aws/call.ts"
+import { defineSink, flagOption, listOption, textOption } from "../src/sink.ts"
+import { checkBySlot, deliverBySlot, readBySlot } from "./_aws/by-slot.ts"
 import { identityOf, identityOptions, placeName } from "./_aws/identity.ts"
 import { slotTemplates } from "./_aws/slot-templates.ts"
 import { visitStore } from "./_aws/visit.ts"
-import { checkDelivery } from "./_aws-ssm/check.ts"
-import { deliverLogins } from "./_aws-ssm/delivery.ts"
-import { contextOf } from "./_aws-ssm/failure.ts"
+import { SINK } from "./_aws-ssm/failure.ts"
 import { parameterNameProblem } from "./_aws-ssm/parameter-name.ts"
+import { parameterService } from "./_aws-ssm/service.ts"
 import { TIERS } from "./_aws-ssm/size.ts"
-import { openStore, type Store } from "./_aws-ssm/store.ts"
-import { LOGIN_FORMATS, partOf, readLogin } from "./_login-format.ts"
+import { openStore } from "./_aws-ssm/store.ts"
+import { LOGIN_FORMATS, partOf } from "./_login-format.ts"
 import { slotNaming } from "./_slot-name.ts"
 import { findingsOf } from "./_target-error.ts"
 
-const type = "aws-ssm"
-
 export default defineSink({
-  type,
+  type: SINK,
   summary:
     "AWS Systems Manager Parameter Store: for Airflow's backend, or as docker config, password or JSON",
   permissions: [
@@ -65,35 +62,27 @@ export default defineSink({
     const templates = slotTemplates({ name, format, conn_id, airflowName })
     const namesFor = slotNaming("name", templates, parameterNameProblem)
     const place = placeName(identity, deps.env)
-    const where = { service: "ssm", sink: type, place, who: identityOf(identity) } as const
-    const visit = <T>(signal: AbortSignal, work: (store: Store) => Promise<T>) =>
-      visitStore(where, deps, signal, async (config) => work(await openStore(config, signal)))
-    const policy = () => ({ format, kmsKey: kms_key, tier, adopt, now: deps.clock.now() })
+    const where = { service: "ssm", sink: SINK, place, who: identityOf(identity) } as const
+    const visit = <T>(
+      signal: AbortSignal,
+      work: (service: ReturnType<typeof parameterService>) => Promise<T>,
+    ) =>
+      visitStore(where, deps, signal, async (config) => {
+        const policy = { format, kmsKey: kms_key, tier, adopt, now: deps.clock.now() }
+        return work(parameterService(await openStore(config, signal), policy, deps))
+      })
     return {
-      type,
+      type: SINK,
       targets: (registry) =>
         namesFor(registry).map((slot) => ({
           registry,
           slot,
           name: `${place} parameter ${slot}${partOf(format, registry.host)}`,
         })),
-      deliver: (deliveries, signal) =>
-        visit(signal, (store) => deliverLogins(deliveries, store, policy(), deps, signal)),
-      read: (targets, signal) =>
-        visit(signal, async (store) => {
-          const looks = await store.look(targets.map(({ slot }) => slot))
-          return targets.map(({ slot, name: target, registry }): Held => {
-            const look = looks.get(slot) ?? "missing"
-            if (look === "missing") return { state: "missing" }
-            if (look instanceof CallError)
-              return { state: "unreadable", error: asDeliveryError(look, contextOf(target, deps)) }
-            return { state: "held", ...readLogin(format, look.value, registry.host) }
-          })
-        }),
-      check: (targets, signal) => {
-        const check = (store: Store) => checkDelivery(targets, store, policy(), deps, signal)
-        return findingsOf(() => visit(signal, check), place)
-      },
+      deliver: (deliveries, signal) => visit(signal, (service) => deliverBySlot(deliveries, service, signal)),
+      read: (targets, signal) => visit(signal, (service) => readBySlot(targets, service)),
+      check: (targets, signal) =>
+        findingsOf(() => visit(signal, (service) => checkBySlot(targets, service, signal)), place),
     }
   },
 })

@@ -1,12 +1,13 @@
 // Secrets Manager as values: what secrets hold, whether we made them, and the ways to write one. Each function is one
-// kind of call and rejects with a CallError; what to do about it is decided in `delivery.ts`.
+// kind of call and rejects with a CallError; what to do about it is decided in `service.ts`.
 import type { SecretsManagerClient } from "@aws-sdk/client-secrets-manager"
 import { CallError, call, PARALLEL } from "../_aws/call.ts"
+import { type Look, type SlotStore, TAG } from "../_aws/slot-service.ts"
 import type { StoreConfig } from "../_aws/visit.ts"
 import { inParallel } from "../_parallel.ts"
 
-/** What a look at a name found: the secret's text, none, or why it could not be looked at. */
-export type Look = { readonly value: string } | "missing" | CallError
+/** A secret as it stands; of one that holds bytes, an empty text. */
+export type Secret = { readonly value: string }
 
 /** A secret to be made. */
 export type Making = {
@@ -17,19 +18,12 @@ export type Making = {
 }
 
 /** Secrets Manager of one account and region. */
-export type Store = {
-  /** Looks at every name. Rejects only where the signal is aborted. */
-  look(names: readonly string[]): Promise<ReadonlyMap<string, Look>>
-  /** Whether the secret carries our tag. */
-  isOurs(name: string): Promise<boolean>
+export type Store = SlotStore<Secret> & {
   /** Makes a secret, with our tag if asked; one that is there already is an error. */
   create(making: Making, tagged: boolean): Promise<void>
   /** Gives a secret a new value; its key, tags and description stay. */
   put(name: string, value: string): Promise<void>
 }
-
-/** The tag on what we make. */
-export const TAG = { Key: "ecrelay", Value: "managed" } as const
 
 /** A store that is spoken to with such a configuration. */
 export async function openStore(config: StoreConfig, signal: AbortSignal): Promise<Store> {
@@ -40,7 +34,7 @@ export async function openStore(config: StoreConfig, signal: AbortSignal): Promi
   const client: SecretsManagerClient = new sdk.SecretsManagerClient({ ...config, streamCollector })
   const until = { abortSignal: signal }
 
-  async function lookAt(name: string): Promise<Look> {
+  async function lookAt(name: string): Promise<Look<Secret>> {
     try {
       const command = new sdk.GetSecretValueCommand({ SecretId: name })
       const { SecretString } = await call("secretsmanager:GetSecretValue", () => client.send(command, until))

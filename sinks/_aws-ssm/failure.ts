@@ -2,12 +2,15 @@
 import type { SinkDeps } from "../../src/sink.ts"
 import type { CallContext, Meanings } from "../_aws/call.ts"
 
+/** The sink's type. */
+export const SINK = "aws-ssm"
+
 /** What failures of this sink are put into words with. */
 export type Context = { readonly aws: SinkDeps["aws"] }
 
 /** The same for one target. */
 export function contextOf(target: string, { aws }: Context): CallContext {
-  return { sink: "aws-ssm", target, aws, meanings, permissionHint }
+  return { sink: SINK, target, aws, meanings, permissionHint }
 }
 
 const meanings: Meanings = {

@@ -1,9 +1,10 @@
 // Parameter Store as values: what parameters hold, whether we made them, and the two ways to write one. Each function
-// is one kind of call and rejects with a CallError; what to do about it is decided in `delivery.ts`.
+// is one kind of call and rejects with a CallError; what to do about it is decided in `service.ts`.
 import type { ParameterType, SSMClient } from "@aws-sdk/client-ssm"
 import { isTransient } from "../../src/errors.ts"
-import type { SinkDeps } from "../../src/sink.ts"
 import { CallError, call, PARALLEL } from "../_aws/call.ts"
+import { type Look, type SlotStore, TAG } from "../_aws/slot-service.ts"
+import type { StoreConfig } from "../_aws/visit.ts"
 import { inParallel } from "../_parallel.ts"
 import type { Tier } from "./size.ts"
 
@@ -16,9 +17,6 @@ export type Parameter = {
   readonly changedAt: number | undefined
 }
 
-/** What a look at a name found: a parameter, none, or why it could not be looked at. */
-export type Look = Parameter | "missing" | CallError
-
 /** What is to be written; without a type the parameter keeps its own, without a key AWS takes the account's. */
 export type Writing = {
   readonly name: string
@@ -29,27 +27,17 @@ export type Writing = {
 }
 
 /** Parameter Store of one account and region. */
-export type Store = {
-  /** Looks at every name. Rejects only where the signal is aborted. */
-  look(names: readonly string[]): Promise<ReadonlyMap<string, Look>>
-  /** Whether the parameter carries our tag. */
-  isOurs(name: string): Promise<boolean>
+export type Store = SlotStore<Parameter> & {
   /** Makes a parameter, with our tag if asked; one that is there already is an error. */
   create(writing: Writing, tagged: boolean): Promise<void>
   /** Gives a parameter a new value; its tags stay. */
   overwrite(writing: Writing): Promise<void>
 }
 
-/** The tag on what we make. */
-export const TAG = { Key: "ecrelay", Value: "managed" } as const
-
 const BATCH = 10
 
-/** A store that is spoken to with what `clientConfig` of AwsAccess gave. */
-export async function openStore(
-  config: Awaited<ReturnType<SinkDeps["aws"]["clientConfig"]>>,
-  signal: AbortSignal,
-): Promise<Store> {
+/** A store that is spoken to with such a configuration. */
+export async function openStore(config: StoreConfig, signal: AbortSignal): Promise<Store> {
   const [sdk, { streamCollector }] = await Promise.all([
     import("@aws-sdk/client-ssm"),
     import("@smithy/fetch-http-handler"),
@@ -57,7 +45,7 @@ export async function openStore(
   const client: SSMClient = new sdk.SSMClient({ ...config, streamCollector })
   const until = { abortSignal: signal }
 
-  async function lookAt(names: readonly string[]): Promise<readonly (readonly [string, Look])[]> {
+  async function lookAt(names: readonly string[]): Promise<readonly (readonly [string, Look<Parameter>])[]> {
     try {
       const command = new sdk.GetParametersCommand({ Names: [...names], WithDecryption: true })
       const { Parameters = [] } = await call("ssm:GetParameters", () => client.send(command, until))

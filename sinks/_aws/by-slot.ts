@@ -1,44 +1,36 @@
 // Slot by slot through a store, a few at a time: each is dealt with on its own, and one that fails holds up no other.
 import { DeliveryError } from "../../src/errors.ts"
-import {
-  type Delivery,
-  type DeliveryResult,
-  errorFinding,
-  type Finding,
-  type Target,
-} from "../../src/sink.ts"
+import type { Delivery, DeliveryResult, Finding, Held, Target } from "../../src/sink.ts"
+import { readLogin } from "../_login-format.ts"
 import { inParallel } from "../_parallel.ts"
+import { asFinding } from "../_target-error.ts"
 import { asDeliveryError, type CallContext, CallError, PARALLEL } from "./call.ts"
+import { checkOne, deliverTogether } from "./slot-delivery.ts"
+import type { SlotService } from "./slot-service.ts"
 
-/** What can be looked at by name. */
-type Shelf<Look> = { look(names: readonly string[]): Promise<ReadonlyMap<string, Look | "missing">> }
-
-/** What a failed call is put into words with, for a target. */
-type ContextOf = (target: string) => CallContext
+type Text = { readonly value: string }
 
 /**
- * Delivers what goes into each slot together, as `work` does it; the results in the order of the deliveries. Rejects
- * only where the signal is aborted.
+ * Delivers what goes into each slot together; the results in the order of the deliveries. Rejects only where the signal
+ * is aborted.
  */
-export async function deliverBySlot<Look>(
+export async function deliverBySlot<Item extends Text>(
   deliveries: readonly Delivery[],
-  store: Shelf<Look>,
-  work: (together: readonly Delivery[], look: Look | "missing") => Promise<readonly DeliveryResult[]>,
-  contextOf: ContextOf,
+  service: SlotService<Item>,
   signal: AbortSignal,
 ): Promise<readonly DeliveryResult[]> {
   const bySlot = Map.groupBy(deliveries, ({ target }) => target.slot)
-  const looks = await store.look([...bySlot.keys()])
+  const looks = await service.store.look([...bySlot.keys()])
   const results = new Map<Delivery, DeliveryResult | undefined>()
   await inParallel(PARALLEL, [...bySlot], async ([slot, together]) => {
     try {
-      const done = await work(together, looks.get(slot) ?? "missing")
+      const done = await deliverTogether(together, looks.get(slot) ?? "missing", service)
       for (const [i, delivery] of together.entries()) results.set(delivery, done[i])
     } catch (error) {
       signal.throwIfAborted()
       for (const delivery of together) {
         const { target, credential } = delivery
-        const about = { ...contextOf(target.name), credential }
+        const about = { ...service.contextOf(target.name), credential }
         results.set(delivery, { outcome: "failed", error: failureOf(error, about) })
       }
     }
@@ -46,21 +38,34 @@ export async function deliverBySlot<Look>(
   return deliveries.map((delivery) => results.get(delivery) as DeliveryResult)
 }
 
-/** What `work` finds of each target. Rejects only where the signal is aborted. */
-export async function checkBySlot<Look>(
+/** What each target holds, in order. Rejects only where the signal is aborted. */
+export async function readBySlot<Item extends Text>(
   targets: readonly Target[],
-  store: Shelf<Look>,
-  work: (target: Target, look: Look | "missing") => Promise<Finding>,
-  contextOf: ContextOf,
+  { store, policy, contextOf }: SlotService<Item>,
+): Promise<readonly Held[]> {
+  const looks = await store.look(targets.map(({ slot }) => slot))
+  return targets.map(({ slot, name, registry }): Held => {
+    const look = looks.get(slot) ?? "missing"
+    if (look === "missing") return { state: "missing" }
+    if (look instanceof CallError)
+      return { state: "unreadable", error: asDeliveryError(look, contextOf(name)) }
+    return { state: "held", ...readLogin(policy.format, look.value, registry.host) }
+  })
+}
+
+/** What is found of each target, in order. Changes nothing. Rejects only where the signal is aborted. */
+export async function checkBySlot<Item extends Text>(
+  targets: readonly Target[],
+  service: SlotService<Item>,
   signal: AbortSignal,
 ): Promise<readonly Finding[]> {
-  const looks = await store.look(targets.map(({ slot }) => slot))
+  const looks = await service.store.look(targets.map(({ slot }) => slot))
   return inParallel(PARALLEL, targets, async (target) => {
     try {
-      return await work(target, looks.get(target.slot) ?? "missing")
+      return await checkOne(target, looks.get(target.slot) ?? "missing", service)
     } catch (error) {
       signal.throwIfAborted()
-      return errorFinding(target.name, failureOf(error, contextOf(target.name)))
+      return asFinding(failureOf(error, service.contextOf(target.name)), target.name)
     }
   })
 }

@@ -1,0 +1,72 @@
+// What is special about Secrets Manager: how a secret is made, given a new value and taken over.
+import type { DeliveryError } from "../../src/errors.ts"
+import { type CallError, isDenied, isNamed } from "../_aws/call.ts"
+import { type SlotPolicy, type SlotService, TAG } from "../_aws/slot-service.ts"
+import { targetError } from "../_target-error.ts"
+import { type Context, contextOf, SINK } from "./failure.ts"
+import type { Making, Secret, Store } from "./store.ts"
+
+/** How secrets are written. */
+type Policy = SlotPolicy & { readonly kmsKey: string | undefined }
+
+/** An open Secrets Manager, as `by-slot.ts` delivers into it. */
+export function secretService(store: Store, policy: Policy, context: Context): SlotService<Secret> {
+  const makingOf = (name: string, value: string): Making => ({ name, value, kmsKey: policy.kmsKey })
+  return {
+    sink: SINK,
+    store,
+    policy,
+    readAction: "secretsmanager:GetSecretValue",
+    contextOf: (target) => contextOf(target, context),
+    problemOf: sizeProblem,
+    make: (name, value) => make(makingOf(name, value), store, policy),
+    replace: async (name, value) => {
+      await store.put(name, value)
+      return undefined
+    },
+    writeBlindly: (name, value) => writeBlindly(makingOf(name, value), store),
+    notOurs: (_, target) => notOurs(target),
+  }
+}
+
+async function make(making: Making, store: Store, { adopt }: Policy): Promise<CallError | undefined> {
+  try {
+    await store.create(making, true)
+  } catch (error) {
+    if (isNamed(error, "ResourceExistsException")) return error
+    if (!adopt || !isDenied(error)) throw error
+    // It may be the tag alone that we may not set.
+    await store.create(making, false)
+  }
+  return undefined
+}
+
+async function writeBlindly(making: Making, store: Store): Promise<void> {
+  try {
+    await store.put(making.name, making.value)
+  } catch (error) {
+    if (!isNamed(error, "ResourceNotFoundException")) throw error
+    await store.create(making, false)
+  }
+}
+
+// AWS's limit on a secret's text, in bytes.
+const MAX_BYTES = 65_536
+
+function sizeProblem(value: string, target: string): DeliveryError | undefined {
+  const size = Buffer.byteLength(value)
+  if (size <= MAX_BYTES) return undefined
+  return targetError(SINK, target, {
+    code: "too-long",
+    says: `the secret would be ${size.toLocaleString("en-GB")} bytes long, and AWS takes ${MAX_BYTES.toLocaleString("en-GB")}`,
+    hint: "{account} and {region} in the name give each registry a secret of its own",
+  })
+}
+
+function notOurs(target: string): DeliveryError {
+  return targetError(SINK, target, {
+    code: "not-ours",
+    says: `was not made by ecrelay: it is there without the tag ${TAG.Key}`,
+    hint: `choose another name; or give it the tag ${TAG.Key}=${TAG.Value}, or take it over with adopt=true`,
+  })
+}
