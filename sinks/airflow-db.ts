@@ -32,10 +32,27 @@ import { findTraps } from "./_airflow/traps.ts"
 import { slotNaming } from "./_slot-name.ts"
 import { findingsOf } from "./_target-error.ts"
 
-const type = "airflow-db"
+const TYPE = "airflow-db"
+
+const options = v.strictObject({
+  conn_id: listOption(
+    "Airflow connection id; {account}, {region} and {host} stand for the registry's (repeatable)",
+  ),
+  url: v.optional(
+    secretOption(
+      "Airflow's SQLAlchemy database URL, or a reference to it (default: found where Airflow finds it)",
+    ),
+  ),
+  fernet_key: v.optional(
+    secretOption("Airflow's Fernet key, or a reference to it (default: found where Airflow finds it)"),
+  ),
+  widen_password: v.optional(flagOption("Widen the password column where a login does not fit"), false),
+  allow_plaintext: v.optional(flagOption("Store passwords unencrypted where there is no Fernet key"), false),
+  adopt: v.optional(flagOption("Overwrite connections that hold something other than an ECR login"), false),
+})
 
 export default defineSink({
-  type,
+  type: TYPE,
   summary:
     "connections in Airflow's metadata database: PostgreSQL, MySQL, MariaDB or SQLite, Airflow 1.10 to 3.x",
   permissions: [
@@ -43,42 +60,24 @@ export default defineSink({
     "to make connections that are not there yet: INSERT on it; PostgreSQL: USAGE on the sequence connection_id_seq",
     "widen_password: ownership of the table (PostgreSQL), ALTER on it (MySQL)",
   ],
-  options: v.strictObject({
-    conn_id: listOption(
-      "Airflow connection id; {account}, {region} and {host} stand for the registry's (repeatable)",
-    ),
-    url: v.optional(
-      secretOption(
-        "Airflow's SQLAlchemy database URL, or a reference to it (default: found where Airflow finds it)",
-      ),
-    ),
-    fernet_key: v.optional(
-      secretOption("Airflow's Fernet key, or a reference to it (default: found where Airflow finds it)"),
-    ),
-    widen_password: v.optional(flagOption("Widen the password column where a login does not fit"), false),
-    allow_plaintext: v.optional(
-      flagOption("Store passwords unencrypted where there is no Fernet key"),
-      false,
-    ),
-    adopt: v.optional(flagOption("Overwrite connections that hold something other than an ECR login"), false),
-  }),
+  options,
   airflowDefaults: ["url", "fernet_key"],
-  create(options, deps) {
-    const connIdsFor = slotNaming("conn_id", options.conn_id, connIdProblem)
-    requireUsable(options)
-    const place = namePlace(options)
+  create(given, deps) {
+    const connIdsFor = slotNaming("conn_id", given.conn_id, connIdProblem)
+    requireUsable(given)
+    const place = namePlace(given)
     const policy = () => ({
-      adopt: options.adopt,
-      allowPlaintext: options.allow_plaintext,
-      widenPassword: options.widen_password,
+      adopt: given.adopt,
+      allowPlaintext: given.allow_plaintext,
+      widenPassword: given.widen_password,
       now: deps.clock.now(),
     })
     return {
-      type,
+      type: TYPE,
       targets: (registry) =>
         connIdsFor(registry).map((slot) => ({ registry, slot, name: `${place} ${slot}` })),
       deliver: (deliveries, signal) =>
-        visit(options, deps, place, signal, async (session, { fernet: setting }) => {
+        visit(given, deps, place, signal, async (session, { fernet: setting }) => {
           const wanted = deliveries.map(({ target, credential }) => ({ connId: target.slot, credential }))
           const written = await deliverCredentials(session, wanted, setting, policy())
           return written.map((one, i): DeliveryResult => {
@@ -93,8 +92,8 @@ export default defineSink({
           })
         }),
       read: (targets, signal) =>
-        visit(options, deps, place, signal, async (session, { fernet: setting }) => {
-          const contents = await readConnections(session, targets.map(asSlot), setting, options)
+        visit(given, deps, place, signal, async (session, { fernet: setting }) => {
+          const contents = await readConnections(session, targets.map(asSlot), setting, given)
           return contents.map((content, i): Held => {
             if (content.state === "missing") return content
             if (content.state === "unreadable")
@@ -113,12 +112,12 @@ export default defineSink({
             ...(await findTraps(session, slots, where, policy(), deps)),
           ]
         }
-        return findingsOf(() => visit(options, deps, place, signal, check), place)
+        return findingsOf(() => visit(given, deps, place, signal, check), place)
       },
       folders: (signal) =>
-        foldersOf(options, deps, signal).catch((error) => {
+        foldersOf(given, deps, signal).catch((error) => {
           throw asFailure(error, {
-            sink: type,
+            sink: TYPE,
             target: place,
             url: undefined,
             policy: undefined,
@@ -151,11 +150,11 @@ async function visit<T>(
     })
   } catch (error) {
     signal.throwIfAborted()
-    throw asFailure(error, { sink: type, target, url: place?.url, policy: place?.policy, table })
+    throw asFailure(error, { sink: TYPE, target, url: place?.url, policy: place?.policy, table })
   }
 }
 
 function slotFailure(refusal: Parameters<typeof failureOf>[0], target: Target | undefined): DeliveryError {
-  const context: FailureContext = { sink: type, target: target?.name ?? "" }
+  const context: FailureContext = { sink: TYPE, target: target?.name ?? "" }
   return failureOf(refusal, context)
 }

@@ -6,58 +6,58 @@ import { checkBySlot, deliverBySlot, readBySlot } from "./_aws/by-slot.ts"
 import { identityOf, identityOptions, placeName } from "./_aws/identity.ts"
 import { slotTemplates } from "./_aws/slot-templates.ts"
 import { visitStore } from "./_aws/visit.ts"
-import { SINK } from "./_aws-secrets-manager/failure.ts"
+import { TYPE } from "./_aws-secrets-manager/failure.ts"
 import { secretService } from "./_aws-secrets-manager/service.ts"
 import { openStore } from "./_aws-secrets-manager/store.ts"
 import { LOGIN_FORMATS, partOf } from "./_login-format.ts"
 import { slotNaming } from "./_slot-name.ts"
 import { findingsOf } from "./_target-error.ts"
 
+const options = v.strictObject({
+  name: v.optional(
+    textOption(
+      "Name of the secret; {account}, {region} and {host} stand for the registry's (default with an airflow format: airflow/connections/{conn_id})",
+    ),
+  ),
+  format: v.optional(
+    v.pipe(
+      v.picklist(LOGIN_FORMATS),
+      v.description(
+        "airflow (the default): as Airflow's backend reads it (airflow-uri: the same as a URI); docker-config: a whole config.json, with the logins of all registries for which the name is the same; password: nothing else; json: host, username, password, expiresAt",
+      ),
+    ),
+    "airflow",
+  ),
+  conn_id: v.optional(listOption("Airflow connection id, in place of {conn_id} in the name (repeatable)")),
+  ...identityOptions,
+  kms_key: v.optional(
+    textOption("Id, ARN or alias/… of the KMS key of secrets that are made; one that is there keeps its own"),
+  ),
+  adopt: v.optional(flagOption("Overwrite a secret that ecrelay did not make"), false),
+})
+
 export default defineSink({
-  type: SINK,
+  type: TYPE,
   summary: "AWS Secrets Manager: for Airflow's backend, or as docker config, password, URI or JSON",
   permissions: [
     "secretsmanager:GetSecretValue, DescribeSecret, PutSecretValue, CreateSecret, TagResource on the secrets",
     "kms_key: kms:GenerateDataKey and kms:Decrypt on the key",
     "adopt=true: secretsmanager:PutSecretValue is enough; every delivery then writes, unless GetSecretValue is there",
   ],
-  options: v.strictObject({
-    name: v.optional(
-      textOption(
-        "Name of the secret; {account}, {region} and {host} stand for the registry's (default with an airflow format: airflow/connections/{conn_id})",
-      ),
-    ),
-    format: v.optional(
-      v.pipe(
-        v.picklist(LOGIN_FORMATS),
-        v.description(
-          "airflow (the default): as Airflow's backend reads it (airflow-uri: the same as a URI); docker-config: a whole config.json, with the logins of all registries for which the name is the same; password: nothing else; json: host, username, password, expiresAt",
-        ),
-      ),
-      "airflow",
-    ),
-    conn_id: v.optional(listOption("Airflow connection id, in place of {conn_id} in the name (repeatable)")),
-    ...identityOptions,
-    kms_key: v.optional(
-      textOption(
-        "Id, ARN or alias/… of the KMS key of secrets that are made; one that is there keeps its own",
-      ),
-    ),
-    adopt: v.optional(flagOption("Overwrite a secret that ecrelay did not make"), false),
-  }),
+  options,
   create({ name, format, conn_id, kms_key, adopt, ...identity }, deps) {
     const airflowName = "airflow/connections/{conn_id}"
     const templates = slotTemplates({ name, format, conn_id, airflowName })
     const namesFor = slotNaming("name", templates, secretNameProblem)
     const place = placeName(identity, deps.env)
-    const where = { service: "secrets_manager", sink: SINK, place, who: identityOf(identity) } as const
+    const where = { service: "secrets_manager", sink: TYPE, place, who: identityOf(identity) } as const
     const visit = <T>(signal: AbortSignal, work: (service: ReturnType<typeof secretService>) => Promise<T>) =>
       visitStore(where, deps, signal, async (config) => {
         const policy = { format, kmsKey: kms_key, adopt, now: deps.clock.now() }
         return work(secretService(await openStore(config, signal), policy, deps))
       })
     return {
-      type: SINK,
+      type: TYPE,
       targets: (registry) =>
         namesFor(registry).map((slot) => ({
           registry,

@@ -7,7 +7,7 @@ import { checkBySlot, deliverBySlot, readBySlot } from "./_aws/by-slot.ts"
 import { identityOf, identityOptions, placeName } from "./_aws/identity.ts"
 import { slotTemplates } from "./_aws/slot-templates.ts"
 import { visitStore } from "./_aws/visit.ts"
-import { SINK } from "./_aws-ssm/failure.ts"
+import { TYPE } from "./_aws-ssm/failure.ts"
 import { parameterNameProblem } from "./_aws-ssm/parameter-name.ts"
 import { parameterService } from "./_aws-ssm/service.ts"
 import { TIERS } from "./_aws-ssm/size.ts"
@@ -16,8 +16,41 @@ import { LOGIN_FORMATS, partOf } from "./_login-format.ts"
 import { slotNaming } from "./_slot-name.ts"
 import { findingsOf } from "./_target-error.ts"
 
+const options = v.strictObject({
+  name: v.optional(
+    textOption(
+      "Name of the parameter; {account}, {region} and {host} stand for the registry's (default with an airflow format: /airflow/connections/{conn_id})",
+    ),
+  ),
+  format: v.optional(
+    v.pipe(
+      v.picklist(LOGIN_FORMATS),
+      v.description(
+        "airflow (the default): as Airflow's backend reads it (airflow-uri: the same as a URI); docker-config: a whole config.json, with the logins of all registries for which the name is the same; password: nothing else; json: host, username, password, expiresAt",
+      ),
+    ),
+    "airflow",
+  ),
+  conn_id: v.optional(listOption("Airflow connection id, in place of {conn_id} in the name (repeatable)")),
+  ...identityOptions,
+  kms_key: v.optional(
+    textOption(
+      "Id, ARN or alias/… of the KMS key to encrypt with; without it AWS takes the account's key aws/ssm, also for a parameter that had another one",
+    ),
+  ),
+  tier: v.optional(
+    v.pipe(
+      v.picklist(TIERS),
+      v.description(
+        "Standard: up to 4,096 characters; Advanced: up to 8,192, at a price; Intelligent-Tiering: advanced where needed. Without it the account's default counts, and no more than 4,096 are written; what is advanced stays so",
+      ),
+    ),
+  ),
+  adopt: v.optional(flagOption("Overwrite a parameter that ecrelay did not make"), false),
+})
+
 export default defineSink({
-  type: SINK,
+  type: TYPE,
   summary:
     "AWS Systems Manager Parameter Store: for Airflow's backend, or as docker config, password or JSON",
   permissions: [
@@ -25,44 +58,13 @@ export default defineSink({
     "kms_key: kms:Encrypt and kms:Decrypt on the key; for an advanced parameter kms:GenerateDataKey too",
     "adopt=true: ssm:PutParameter is enough; every delivery then writes, unless ssm:GetParameters is there",
   ],
-  options: v.strictObject({
-    name: v.optional(
-      textOption(
-        "Name of the parameter; {account}, {region} and {host} stand for the registry's (default with an airflow format: /airflow/connections/{conn_id})",
-      ),
-    ),
-    format: v.optional(
-      v.pipe(
-        v.picklist(LOGIN_FORMATS),
-        v.description(
-          "airflow (the default): as Airflow's backend reads it (airflow-uri: the same as a URI); docker-config: a whole config.json, with the logins of all registries for which the name is the same; password: nothing else; json: host, username, password, expiresAt",
-        ),
-      ),
-      "airflow",
-    ),
-    conn_id: v.optional(listOption("Airflow connection id, in place of {conn_id} in the name (repeatable)")),
-    ...identityOptions,
-    kms_key: v.optional(
-      textOption(
-        "Id, ARN or alias/… of the KMS key to encrypt with; without it AWS takes the account's key aws/ssm, also for a parameter that had another one",
-      ),
-    ),
-    tier: v.optional(
-      v.pipe(
-        v.picklist(TIERS),
-        v.description(
-          "Standard: up to 4,096 characters; Advanced: up to 8,192, at a price; Intelligent-Tiering: advanced where needed. Without it the account's default counts, and no more than 4,096 are written; what is advanced stays so",
-        ),
-      ),
-    ),
-    adopt: v.optional(flagOption("Overwrite a parameter that ecrelay did not make"), false),
-  }),
+  options,
   create({ name, format, conn_id, kms_key, tier, adopt, ...identity }, deps) {
     const airflowName = "/airflow/connections/{conn_id}"
     const templates = slotTemplates({ name, format, conn_id, airflowName })
     const namesFor = slotNaming("name", templates, parameterNameProblem)
     const place = placeName(identity, deps.env)
-    const where = { service: "ssm", sink: SINK, place, who: identityOf(identity) } as const
+    const where = { service: "ssm", sink: TYPE, place, who: identityOf(identity) } as const
     const visit = <T>(
       signal: AbortSignal,
       work: (service: ReturnType<typeof parameterService>) => Promise<T>,
@@ -72,7 +74,7 @@ export default defineSink({
         return work(parameterService(await openStore(config, signal), policy, deps))
       })
     return {
-      type: SINK,
+      type: TYPE,
       targets: (registry) =>
         namesFor(registry).map((slot) => ({
           registry,

@@ -13,7 +13,7 @@ import {
   textOption,
 } from "../src/sink.ts"
 import { byFile, deliverByFile } from "./_by-file.ts"
-import { check, deliver, read, type Ways } from "./_docker-config/delivery.ts"
+import { check, deliver, type Policy, read } from "./_docker-config/delivery.ts"
 import { fixedFolder, followLinks, inHome } from "./_folder.ts"
 
 const TYPE = "docker-config"
@@ -21,12 +21,12 @@ const TYPE = "docker-config"
 const options = v.strictObject({
   path: v.optional(
     textOption(
-      "file, or folder of a config.json; by default $DOCKER_CONFIG, else ~/.docker. A name without .json is a folder; {account}, {region} and {host} stand for the registry's",
+      "File, or folder of a config.json; by default $DOCKER_CONFIG, else ~/.docker. A name without .json is a folder; {account}, {region} and {host} stand for the registry's",
     ),
   ),
   in_place: v.optional(
     flagOption(
-      "true: write into an existing file instead of renaming a new one onto it, for a file that is bind-mounted by itself; a crash in the midst can leave half a file",
+      "Write into an existing file instead of renaming a new one onto it, for a file that is bind-mounted by itself; a crash in the midst can leave half a file",
     ),
     false,
   ),
@@ -48,7 +48,7 @@ export default defineSink({
   create: ({ path, in_place, shadowed }, deps) => {
     const template = configPath(path, deps)
     const fileOf = ({ registry }: Target) => fillTemplate(template, registry)
-    const waysTo = (file: string): Ways => ({
+    const policyFor = (file: string): Policy => ({
       place: { sink: TYPE, path: file, inPlace: in_place, deps },
       allowShadowed: shadowed === "allow",
     })
@@ -59,13 +59,13 @@ export default defineSink({
         return [{ registry, slot: registry.host, name: `${file} auths["${registry.host}"]` }]
       },
       deliver: (deliveries, signal) =>
-        deliverByFile(deliveries, fileOf, (ofFile, file) => deliver(ofFile, waysTo(file), signal)),
+        deliverByFile(deliveries, fileOf, (ofFile, file) => deliver(ofFile, policyFor(file), signal)),
       read: (targets, signal) =>
-        byFile(targets, fileOf, (ofFile, file) => read(ofFile, waysTo(file), signal)),
+        byFile(targets, fileOf, (ofFile, file) => read(ofFile, policyFor(file), signal)),
       check: async (targets, signal) => {
         const findings: Finding[] = []
         for (const [file, ofFile] of Map.groupBy(targets, fileOf))
-          findings.push(...(await check(ofFile, waysTo(file), signal)))
+          findings.push(...(await check(ofFile, policyFor(file), signal)))
         return findings
       },
       folders: async () => [fixedFolder(template)],

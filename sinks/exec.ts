@@ -35,11 +35,11 @@ const options = v.strictObject({
       "must begin with the full path of a program, such as /usr/local/bin/push-login",
     ),
     v.description(
-      "the program by its full path, and its arguments: a list, or one text that is split at blanks as a shell does. Everybody on the machine can see them: no secrets",
+      "The program by its full path, and its arguments: a list, or one text that is split at blanks as a shell does. Everybody on the machine can see them: no secrets",
     ),
   ),
   timeout: v.optional(
-    durationOption("how long it may take, such as 30s (the default); then all that it started is ended"),
+    durationOption("How long it may take, such as 30s (the default); then all that it started is ended"),
     "30s",
   ),
   answers: v.optional(
@@ -47,7 +47,7 @@ const options = v.strictObject({
       words,
       v.array(v.picklist(ACTIONS, `must be of ${ACTIONS.join(", ")}`)),
       v.description(
-        "what it answers in JSON on standard output: deliver (an outcome for each registry), read, check (repeatable, or with blanks between)",
+        "What it answers in JSON on standard output: deliver (an outcome for each registry), read, check (repeatable, or with blanks between)",
       ),
     ),
   ),
@@ -55,7 +55,7 @@ const options = v.strictObject({
     v.pipe(
       words,
       v.array(v.pipe(v.string(), v.regex(/^[A-Za-z_]\w*$/, "must be names of variables"))),
-      v.description(`variables that it gets beside ${ENVIRONMENT.join(", ")} (repeatable)`),
+      v.description(`Variables that it gets beside ${ENVIRONMENT.join(", ")} (repeatable)`),
     ),
   ),
 })

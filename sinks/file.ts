@@ -6,7 +6,7 @@ import * as v from "valibot"
 import { ConfigError } from "../src/errors.ts"
 import { defineSink, fillTemplate, flagOption, templateProblem, textOption } from "../src/sink.ts"
 import { fixedFolder, followLinks, inHome } from "./_folder.ts"
-import { check, deliver, read, type Ways } from "./_login-file/delivery.ts"
+import { check, deliver, type Policy, read } from "./_login-file/delivery.ts"
 import { OWNER } from "./_login-file/owner.ts"
 import { FORMATS, templates, textProblem } from "./_login-file/template.ts"
 
@@ -15,7 +15,7 @@ const TYPE = "file"
 const options = v.strictObject({
   path: v.pipe(
     textOption(
-      "file, by its full path or below ~; {account}, {region} and {host} stand for the registry's, so that each has a file of its own",
+      "File, by its full path or below ~; {account}, {region} and {host} stand for the registry's, so that each has a file of its own",
     ),
     v.check(
       (path) => /^~[/\\]./.test(path) || isAbsolute(path),
@@ -38,7 +38,7 @@ const options = v.strictObject({
   template: v.optional(
     v.pipe(
       textOption(
-        "a text of your own instead of format, with {password} or {auth} (user name and password in base64), {host}, {username}, {expires_at}, {account}, {region}; one of several lines belongs into the config file",
+        "A text of your own instead of format, with {password} or {auth} (user name and password in base64), {host}, {username}, {expires_at}, {account}, {region}; one of several lines belongs into the config file",
       ),
       v.check(
         (text) => !textProblem(text),
@@ -50,7 +50,7 @@ const options = v.strictObject({
     v.pipe(
       v.string('must be a text, in quotes: "0640"'),
       v.regex(/^0?[4-7][0-7]{2}$/, "must be an octal mode that lets its owner read, such as 0640"),
-      v.description("who may use it, as for chmod: 0600 (the default), 0640, …; enforced at every delivery"),
+      v.description("Who may use it, as for chmod: 0600 (the default), 0640, …; enforced at every delivery"),
     ),
     "0600",
   ),
@@ -59,20 +59,17 @@ const options = v.strictObject({
       v.string('must be a text, in quotes: "1000:1000"'),
       v.regex(OWNER, "must be USER, USER:GROUP or :GROUP, by name or number"),
       v.description(
-        "whose it is, as for chown: USER, USER:GROUP or :GROUP; enforced at every delivery. Needs root, but for a group of one's own, and as root a path that nobody else can change",
+        "Whose it is, as for chown: USER, USER:GROUP or :GROUP; enforced at every delivery. Needs root, but for a group of one's own, and as root a path that nobody else can change",
       ),
     ),
   ),
   in_place: v.optional(
     flagOption(
-      "true: write into an existing file instead of renaming a new one onto it, for a file that is bind-mounted by itself; a crash in the midst can leave half a file",
+      "Write into an existing file instead of renaming a new one onto it, for a file that is bind-mounted by itself; a crash in the midst can leave half a file",
     ),
     false,
   ),
-  adopt: v.optional(
-    flagOption("true: replace a file also where it holds something else than a login"),
-    false,
-  ),
+  adopt: v.optional(flagOption("Replace a file also where it holds something else than a login"), false),
 })
 
 export default defineSink({
@@ -88,7 +85,7 @@ export default defineSink({
     const full = inHome(path, deps.home)
     if (full === undefined)
       throw new ConfigError([{ path: "path", message: "there is no home directory: give the full path" }])
-    const ways: Ways = {
+    const policy: Policy = {
       template: template === undefined ? templates[format ?? "password"] : { text: template },
       adopt,
       owner,
@@ -100,9 +97,9 @@ export default defineSink({
         const file = resolve(fillTemplate(full, registry))
         return [{ registry, slot: file, name: file }]
       },
-      deliver: (deliveries, signal) => deliver(deliveries, ways, signal),
-      read: (targets, signal) => read(targets, ways, signal),
-      check: (targets, signal) => check(targets, ways, signal),
+      deliver: (deliveries, signal) => deliver(deliveries, policy, signal),
+      read: (targets, signal) => read(targets, policy, signal),
+      check: (targets, signal) => check(targets, policy, signal),
       folders: async () => [fixedFolder(full)],
       files: { whole: true, realPath: ({ slot }) => followLinks(slot) },
     }

@@ -7,7 +7,7 @@ import { guardSink } from "./_module/guard.ts"
 import { loadModule } from "./_module/load.ts"
 
 const path = textOption(
-  "full path of a .ts or .js file that only root and this user can write; all other options are its own",
+  "Full path of a .ts or .js file that only root and this user can write; all other options are its own",
 )
 
 export default defineSink({

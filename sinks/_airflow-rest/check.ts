@@ -6,7 +6,7 @@ import { findWorkerHelpers } from "../_airflow/worker-config.ts"
 import type { Client } from "./client.ts"
 import { lookUp } from "./connections.ts"
 import { type Policy, refusalOf } from "./delivery.ts"
-import { isOpenToReaders } from "./place.ts"
+import { isCleartext } from "./place.ts"
 
 /** What was found, for each connection and for the server as a whole. Rejects with a RestError. */
 export async function checkDelivery(
@@ -25,8 +25,8 @@ export async function checkDelivery(
     const refusal = refusalOf(slot, registry, found.get(slot), policy)
     return refusal ? [errorFinding(name, refusal)] : []
   })
-  const open: readonly Finding[] = isOpenToReaders(place) ? [openToReaders(place)] : []
-  if (problems.length > 0) return [...problems, ...open]
+  const cleartext: readonly Finding[] = isCleartext(place) ? [cleartextWarning(place)] : []
+  if (problems.length > 0) return [...problems, ...cleartext]
   const traps = targets.flatMap(({ slot, registry, name }) => {
     const one = found.get(slot)
     return one && "connId" in one ? loginTraps(name, registry, [one], [one.extra]) : []
@@ -37,7 +37,7 @@ export async function checkDelivery(
   )
   const count = `${targets.length} ${targets.length === 1 ? "connection" : "connections"}`
   const message = `Airflow ${client.version} lets us in: ${count} can be written`
-  return [{ level: "ok", subject: place.root, message }, ...traps, ...open, ...helpers]
+  return [{ level: "ok", subject: place.root, message }, ...traps, ...cleartext, ...helpers]
 }
 
 // Permission is asked for before the connection is looked for (both APIs) and before the body is read (v2).
@@ -48,7 +48,7 @@ async function probeWriting({ call }: Client): Promise<void> {
   await call({ method: "POST", path: "connections", body: {} })
 }
 
-function openToReaders({ root }: { readonly root: string }): Finding {
+function cleartextWarning({ root }: { readonly root: string }): Finding {
   return {
     level: "warning",
     code: "clear-text",

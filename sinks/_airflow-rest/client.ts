@@ -123,8 +123,8 @@ function isRefusal({ status }: Answer): boolean {
 
 const ROLE = "the user needs role Op or Admin, or one that may read, create and edit connections"
 
-function accessRefused({ status }: Answer, { way }: Place, api: Api): RestError {
-  const ready = way.kind === "token"
+function accessRefused({ status }: Answer, { auth }: Place, api: Api): RestError {
+  const ready = auth.kind === "token"
   const hints = {
     v1: ready
       ? `see that the token is good and that [api] auth_backends of airflow.cfg holds the backend that knows it; ${ROLE}`

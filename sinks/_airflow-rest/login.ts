@@ -2,7 +2,7 @@
 // ready. Kept for one delivery only; made anew before it ends, and once where it is refused.
 import type { SinkDeps } from "../../src/sink.ts"
 import { RestError } from "./error.ts"
-import { type Api, loadFields, type Place, type Way } from "./place.ts"
+import { type Api, type AuthMethod, loadFields, type Place } from "./place.ts"
 import type { Send } from "./transport.ts"
 
 /** A header's value, and the moment of the monotonic clock from which it should be made anew. */
@@ -12,11 +12,11 @@ export type Authorization = { readonly header: string; readonly renewAt: number 
 export type LoginDeps = Pick<SinkDeps, "secret" | "clock"> & { readonly send: Send }
 
 /** Logs in, or resolves what was given. Rejects with a RestError. */
-export async function logIn({ way }: Place, api: Api, deps: LoginDeps): Promise<Authorization> {
-  const fields = await loadFields(way, deps)
-  if (way.kind === "token") return bearer(fields.token)
-  if (api === "v2") return exchange(way, fields, deps)
-  if (way.kind === "password") return basic(fields)
+export async function logIn({ auth }: Place, api: Api, deps: LoginDeps): Promise<Authorization> {
+  const fields = await loadFields(auth, deps)
+  if (auth.kind === "token") return bearer(fields.token)
+  if (api === "v2") return exchange(auth, fields, deps)
+  if (auth.kind === "password") return basic(fields)
   throw new RestError("this is Airflow 2, which knows neither client_id nor assertion", {
     code: "login-method",
     hint: "give username and password, or a token that one of its [api] auth_backends knows",
@@ -24,8 +24,8 @@ export async function logIn({ way }: Place, api: Api, deps: LoginDeps): Promise<
 }
 
 /** The ready token, where there is one: a gateway in front may want it for every call. Rejects with a RestError. */
-export async function readyHeader({ way }: Place, deps: LoginDeps): Promise<string | undefined> {
-  return way.kind === "token" ? bearer((await loadFields(way, deps)).token).header : undefined
+export async function readyHeader({ auth }: Place, deps: LoginDeps): Promise<string | undefined> {
+  return auth.kind === "token" ? bearer((await loadFields(auth, deps)).token).header : undefined
 }
 
 // Whatever the runtime does not take as a header, its error quotes.
@@ -39,7 +39,7 @@ function bearer(token = "", renewAt?: number): Authorization {
   })
 }
 
-function basic({ username, password }: Way["fields"]): Authorization {
+function basic({ username, password }: AuthMethod["fields"]): Authorization {
   const pair = Buffer.from(`${username}:${password}`).toString("base64")
   return { header: `Basic ${pair}`, renewAt: undefined }
 }
@@ -51,14 +51,18 @@ const GRANT_TYPES = {
   token: undefined,
 }
 
-async function exchange(way: Way, fields: Way["fields"], deps: LoginDeps): Promise<Authorization> {
+async function exchange(
+  auth: AuthMethod,
+  fields: AuthMethod["fields"],
+  deps: LoginDeps,
+): Promise<Authorization> {
   const ask = (body: object) => deps.send({ method: "POST", path: "auth/token", body })
   // Airflow's own auth managers refuse a grant_type beside a password; Keycloak's may insist on one.
-  const plain = way.kind === "password" ? await ask(fields) : undefined
+  const plain = auth.kind === "password" ? await ask(fields) : undefined
   const { status, body } =
-    plain && plain.status !== 422 ? plain : await ask({ ...fields, grant_type: GRANT_TYPES[way.kind] })
+    plain && plain.status !== 422 ? plain : await ask({ ...fields, grant_type: GRANT_TYPES[auth.kind] })
   const token = (body as { readonly access_token?: unknown } | undefined)?.access_token
-  if (status > 201 || typeof token !== "string") throw loginRefused(status, way)
+  if (status > 201 || typeof token !== "string") throw loginRefused(status, auth)
   return bearer(token, renewalOf(token, deps))
 }
 
@@ -76,7 +80,7 @@ function renewalOf(token: string, { clock }: LoginDeps): number | undefined {
   }
 }
 
-function loginRefused(status: number, { fields }: Way): RestError {
+function loginRefused(status: number, { fields }: AuthMethod): RestError {
   const given = Object.keys(fields).join(" and ")
   const refusals: Readonly<Record<number, readonly [string, string]>> = {
     200: NO_TOKEN,

@@ -7,8 +7,8 @@ import { RestError } from "./error.ts"
 /** Airflow's two REST APIs: that of Airflow 2 and that of Airflow 3. */
 export type Api = "v1" | "v2"
 
-// What is given for each way to be let in: options, and fields of what Airflow is told.
-const WAYS = {
+// The options that each method takes, which are also the fields of what Airflow is told.
+const AUTH_METHODS = {
   token: ["token"],
   password: ["username", "password"],
   client: ["client_id", "client_secret"],
@@ -19,28 +19,31 @@ const WAYS = {
 export type PlaceOptions = {
   readonly url?: string | undefined
   readonly api: Api | "auto"
-} & { readonly [Key in (typeof WAYS)[keyof typeof WAYS][number]]?: string | undefined }
+} & { readonly [Key in (typeof AUTH_METHODS)[keyof typeof AUTH_METHODS][number]]?: string | undefined }
 
-/** A web server, and how we get in. */
+/** A web server, and how we log in there. */
 export type Place = {
   /** The address without a slash at its end; it is also the place's name in targets. */
   readonly root: string
   readonly apis: readonly Api[]
-  readonly way: Way
+  readonly auth: AuthMethod
 }
 
-/** What we show to be let in. `fields` are texts by option, each of which may be a reference to a secret. */
-export type Way = { readonly kind: keyof typeof WAYS; readonly fields: Readonly<Record<string, string>> }
+/** How we log in. `fields` are texts by option, each of which may be a reference to a secret. */
+export type AuthMethod = {
+  readonly kind: keyof typeof AUTH_METHODS
+  readonly fields: Readonly<Record<string, string>>
+}
 
 /** The place that the options name. Throws a ConfigError. */
 export function parsePlace(options: PlaceOptions): Place {
   const { api, url } = options
   if (url === undefined)
     throw refused("url", "is required: where people open Airflow; or name mwaa_environment for Amazon MWAA")
-  const way = wayOf(options)
-  if (api === "v1" && way.kind !== "token" && way.kind !== "password")
+  const auth = authOf(options)
+  if (api === "v1" && auth.kind !== "token" && auth.kind !== "password")
     throw refused("api", "Airflow 2 knows username and password, or a token")
-  return { root: rootOf(url), apis: api === "auto" ? ["v2", "v1"] : [api], way }
+  return { root: rootOf(url), apis: api === "auto" ? ["v2", "v1"] : [api], auth }
 }
 
 // No message quotes the URL: somebody may have put a password into it.
@@ -57,33 +60,33 @@ function rootOf(text: string): string {
   return `${url.origin}${path}`
 }
 
-function wayOf(options: PlaceOptions): Way {
-  const kinds = ["token", "password", "client", "assertion"] as const
-  const [kind, another] = kinds.filter((kind) => WAYS[kind].some((key) => options[key] !== undefined))
+function authOf(options: PlaceOptions): AuthMethod {
+  const kinds = Object.keys(AUTH_METHODS) as AuthMethod["kind"][]
+  const [kind, another] = kinds.filter((kind) => AUTH_METHODS[kind].some((key) => options[key] !== undefined))
   if (!kind)
     throw refused(
       "username",
       "say who asks: username and password, or token, or Keycloak's client_id or assertion",
     )
-  const [first] = WAYS[kind]
-  if (another) throw refused(WAYS[another][0], `${first} says already who asks: give one of the two`)
-  const fields = Object.fromEntries(WAYS[kind].map((key) => [key, options[key]]))
-  const missing = WAYS[kind].find((key) => fields[key] === undefined)
-  if (missing) throw refused(missing, `is required: ${WAYS[kind].join(" and ")} belong together`)
-  return { kind, fields: fields as Way["fields"] }
+  const [first] = AUTH_METHODS[kind]
+  if (another) throw refused(AUTH_METHODS[another][0], `${first} says already who asks: give one of the two`)
+  const fields = Object.fromEntries(AUTH_METHODS[kind].map((key) => [key, options[key]]))
+  const missing = AUTH_METHODS[kind].find((key) => fields[key] === undefined)
+  if (missing) throw refused(missing, `is required: ${AUTH_METHODS[kind].join(" and ")} belong together`)
+  return { kind, fields: fields as AuthMethod["fields"] }
 }
 
 function refused(path: string, message: string): ConfigError {
   return new ConfigError([{ path, message }])
 }
 
-/** What the fields of a way say or refer to, now. Rejects with a RestError. */
-export async function loadFields({ fields }: Way, deps: Pick<SinkDeps, "secret">) {
+/** What the fields of a method say or refer to, now. Rejects with a RestError. */
+export async function loadFields({ fields }: AuthMethod, deps: Pick<SinkDeps, "secret">) {
   const loaded = Object.entries(fields).map(async ([option, text]) => [
     option,
     await loadField(option, text, deps),
   ])
-  return Object.fromEntries(await Promise.all(loaded)) as Way["fields"]
+  return Object.fromEntries(await Promise.all(loaded)) as AuthMethod["fields"]
 }
 
 async function loadField(option: string, text: string, deps: Pick<SinkDeps, "secret">): Promise<string> {
@@ -100,8 +103,8 @@ async function loadField(option: string, text: string, deps: Pick<SinkDeps, "sec
   }
 }
 
-/** Whether what we send could be read on its way. */
-export function isOpenToReaders({ root }: { readonly root: string }): boolean {
+/** Whether what we send goes over the network without TLS. */
+export function isCleartext({ root }: { readonly root: string }): boolean {
   // What is no URL is reached through AWS.
   if (!URL.canParse(root)) return false
   const { protocol, hostname } = new URL(root)

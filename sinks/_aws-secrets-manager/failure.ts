@@ -3,14 +3,14 @@ import type { SinkDeps } from "../../src/sink.ts"
 import type { CallContext, Meanings } from "../_aws/call.ts"
 
 /** The sink's type. */
-export const SINK = "aws-secrets-manager"
+export const TYPE = "aws-secrets-manager"
 
 /** What failures of this sink are put into words with. */
 export type Context = { readonly aws: SinkDeps["aws"] }
 
 /** The same for one target. */
 export function contextOf(target: string, { aws }: Context): CallContext {
-  return { sink: SINK, target, aws, meanings, permissionHint }
+  return { sink: TYPE, target, aws, meanings, permissionHint }
 }
 
 const meanings: Meanings = {

@@ -3,7 +3,7 @@ import type { DeliveryError } from "../../src/errors.ts"
 import { type CallError, isDenied, isNamed } from "../_aws/call.ts"
 import { type SlotPolicy, type SlotService, TAG } from "../_aws/slot-service.ts"
 import { targetError } from "../_target-error.ts"
-import { type Context, contextOf, SINK } from "./failure.ts"
+import { type Context, contextOf, TYPE } from "./failure.ts"
 import type { Making, Secret, Store } from "./store.ts"
 
 /** How secrets are written. */
@@ -13,7 +13,7 @@ type Policy = SlotPolicy & { readonly kmsKey: string | undefined }
 export function secretService(store: Store, policy: Policy, context: Context): SlotService<Secret> {
   const makingOf = (name: string, value: string): Making => ({ name, value, kmsKey: policy.kmsKey })
   return {
-    sink: SINK,
+    sink: TYPE,
     store,
     policy,
     readAction: "secretsmanager:GetSecretValue",
@@ -56,7 +56,7 @@ const MAX_BYTES = 65_536
 function sizeProblem(value: string, target: string): DeliveryError | undefined {
   const size = Buffer.byteLength(value)
   if (size <= MAX_BYTES) return undefined
-  return targetError(SINK, target, {
+  return targetError(TYPE, target, {
     code: "too-long",
     says: `the secret would be ${size.toLocaleString("en-GB")} bytes long, and AWS takes ${MAX_BYTES.toLocaleString("en-GB")}`,
     hint: "{account} and {region} in the name give each registry a secret of its own",
@@ -64,7 +64,7 @@ function sizeProblem(value: string, target: string): DeliveryError | undefined {
 }
 
 function notOurs(target: string): DeliveryError {
-  return targetError(SINK, target, {
+  return targetError(TYPE, target, {
     code: "not-ours",
     says: `was not made by ecrelay: it is there without the tag ${TAG.Key}`,
     hint: `choose another name; or give it the tag ${TAG.Key}=${TAG.Value}, or take it over with adopt=true`,

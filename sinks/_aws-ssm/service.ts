@@ -5,7 +5,7 @@ import type { Finding, Target } from "../../src/sink.ts"
 import { type CallError, isDenied, isNamed } from "../_aws/call.ts"
 import { type SlotPolicy, type SlotService, TAG } from "../_aws/slot-service.ts"
 import { targetError } from "../_target-error.ts"
-import { type Context, contextOf, SINK } from "./failure.ts"
+import { type Context, contextOf, TYPE } from "./failure.ts"
 import { grouped, type Sizing, sizeLimit, sizeProblem } from "./size.ts"
 import type { Parameter, Store, Writing } from "./store.ts"
 
@@ -21,7 +21,7 @@ export function parameterService(store: Store, policy: Policy, context: Context)
     tier: policy.tier,
   })
   return {
-    sink: SINK,
+    sink: TYPE,
     store,
     policy,
     readAction: "ssm:GetParameters",
@@ -82,7 +82,7 @@ async function replace(writing: Writing, store: Store): Promise<void> {
 function notOurs({ type, version, changedAt }: Parameter, target: string): DeliveryError {
   const changed =
     changedAt === undefined ? "" : `, last changed on ${new Date(changedAt).toISOString().slice(0, 10)}`
-  return targetError(SINK, target, {
+  return targetError(TYPE, target, {
     code: "not-ours",
     says: `was not made by ecrelay: it is a ${type} of version ${version}${changed}, without the tag ${TAG.Key}`,
     hint: `choose another name; or give it the tag ${TAG.Key}=${TAG.Value}, or take it over with adopt=true`,
@@ -102,7 +102,7 @@ function plaintextWarning(
   const fix = "delete it, and the next delivery makes it a SecureString"
   if (kmsKey === undefined) return { message: `it is a ${type}, which AWS does not encrypt`, fix }
   const says = `is a ${type}, which AWS does not encrypt with kms_key`
-  throw targetError(SINK, target, { code: "not-encrypted", says, hint: fix })
+  throw targetError(TYPE, target, { code: "not-encrypted", says, hint: fix })
 }
 
 // A token is not always as long as the one before.

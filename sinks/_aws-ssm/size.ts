@@ -2,7 +2,7 @@
 import type { DeliveryError } from "../../src/errors.ts"
 import { holdsSeveral, type LoginFormat } from "../_login-format.ts"
 import { targetError } from "../_target-error.ts"
-import { SINK } from "./failure.ts"
+import { TYPE } from "./failure.ts"
 
 /** The sizes of parameter that AWS has; Intelligent-Tiering chooses by the value. */
 export const TIERS = ["Standard", "Advanced", "Intelligent-Tiering"] as const
@@ -39,7 +39,7 @@ export function sizeProblem(value: string, target: string, sizing: Sizing): Deli
   const kind = limit === 4096 ? "a standard" : "an advanced"
   const what = holdsSeveral(sizing.format) ? "the docker config would be" : "the login is"
   const says = `${what} ${grouped(size)} characters long, and ${kind} parameter holds ${grouped(limit)}`
-  return targetError(SINK, target, { code: "too-long", says, hint: wayOut })
+  return targetError(TYPE, target, { code: "too-long", says, hint: wayOut })
 }
 
 /** A count as people write it: `4,096`. */

@@ -18,12 +18,12 @@ import {
 } from "./config.ts"
 
 /** The file, and whether a login that docker does not see is to be written. */
-export type Ways = { readonly place: FilePlace; readonly allowShadowed: boolean }
+export type Policy = { readonly place: FilePlace; readonly allowShadowed: boolean }
 
 /** Makes the file hold the logins of all these deliveries. */
 export function deliver(
   deliveries: readonly Delivery[],
-  { place, allowShadowed }: Ways,
+  { place, allowShadowed }: Policy,
   signal: AbortSignal,
 ): Promise<readonly DeliveryResult[]> {
   // What an earlier round of this call wrote is found in place by the last one, and was delivered all the same.
@@ -55,16 +55,16 @@ export function deliver(
 /** What the file holds of these targets. */
 export async function read(
   targets: readonly Target[],
-  ways: Ways,
+  policy: Policy,
   signal: AbortSignal,
 ): Promise<readonly Held[]> {
   signal.throwIfAborted()
   try {
-    const config = understood(await loadFile(ways.place), ways.place)
+    const config = understood(await loadFile(policy.place), policy.place)
     return targets.map((target) => {
       const held = storedLogin(config, target.slot)
-      const hiding = ways.allowShadowed ? undefined : hidingHelper(config, target.slot)
-      const refusal = hiding && shadowedError(hiding, target, ways.place)
+      const hiding = policy.allowShadowed ? undefined : hidingHelper(config, target.slot)
+      const refusal = hiding && shadowedError(hiding, target, policy.place)
       if (!held) return { state: "missing", ...(refusal ? { hint: refusal.hint } : {}) }
       const { expiresAt, differs } = held
       if (refusal)
@@ -80,11 +80,11 @@ export async function read(
 /** What would keep `deliver` from the file, or docker from what it writes. */
 export async function check(
   targets: readonly Target[],
-  ways: Ways,
+  policy: Policy,
   signal: AbortSignal,
 ): Promise<readonly Finding[]> {
   signal.throwIfAborted()
-  const { place, allowShadowed } = ways
+  const { place, allowShadowed } = policy
   const subject = place.path
   const obstacle = await whyNotWritable(place)
   if (obstacle) return [asFinding(obstacle, subject)]

@@ -11,7 +11,7 @@ import { loadOwner } from "./owner.ts"
 import { canHold, formatText, parseText, type StoredLogin, type Template } from "./template.ts"
 
 /** How the files are written. */
-export type Ways = {
+export type Policy = {
   readonly template: Template
   readonly adopt: boolean
   /** As it is configured; looked up anew at every call. */
@@ -22,26 +22,26 @@ export type Ways = {
 /** The sink's `deliver`. */
 export function deliver(
   deliveries: readonly Delivery[],
-  ways: Ways,
+  policy: Policy,
   signal: AbortSignal,
 ): Promise<readonly DeliveryResult[]> {
-  return forEach(deliveries, ways, async ({ target, credential }, owner) => {
+  return forEach(deliveries, policy, async ({ target, credential }, owner) => {
     try {
-      const place = placeOf(target, ways, owner)
+      const place = placeOf(target, policy, owner)
       const obstacle = await whyNotGiven(place)
       if (obstacle) throw obstacle
-      if (!canHold(ways.template, credential)) throw fileError(PASSWORD_FORM, place)
+      if (!canHold(policy.template, credential)) throw fileError(PASSWORD_FORM, place)
       // What an earlier round of this call wrote is found in place by the last one, and was delivered all the same.
       let written = false
       return await replaceFile<DeliveryResult>(
         place,
         (bytes) => {
           const { expiresAt } = credential
-          const wanted = Buffer.from(formatText(ways.template, credential))
+          const wanted = Buffer.from(formatText(policy.template, credential))
           if (bytes?.equals(wanted))
             return { bytes, result: { outcome: written ? "delivered" : "unchanged", expiresAt } }
-          const held = storedIn(bytes, target, ways)
-          if (held === "other" && !ways.adopt) throw fileError(NOT_OURS, place)
+          const held = storedIn(bytes, target, policy)
+          if (held === "other" && !policy.adopt) throw fileError(NOT_OURS, place)
           if (typeof held === "object" && isLater(held, credential, place))
             return { bytes, result: { outcome: "unchanged", expiresAt: held.expiresAt } }
           written = true
@@ -59,15 +59,19 @@ const isLater = ({ differs, expiresAt }: StoredLogin, credential: Credential, { 
   differs === undefined && outlives(expiresAt, credential, deps.clock.now())
 
 /** The sink's `read`. */
-export function read(targets: readonly Target[], ways: Ways, signal: AbortSignal): Promise<readonly Held[]> {
-  return forEach(targets, ways, async (target, owner): Promise<Held> => {
+export function read(
+  targets: readonly Target[],
+  policy: Policy,
+  signal: AbortSignal,
+): Promise<readonly Held[]> {
+  return forEach(targets, policy, async (target, owner): Promise<Held> => {
     signal.throwIfAborted()
     try {
-      const place = placeOf(target, ways, owner)
-      const held = storedIn(await loadFile(place), target, ways)
+      const place = placeOf(target, policy, owner)
+      const held = storedIn(await loadFile(place), target, policy)
       if (!held) return { state: "missing" }
       if (held === "other") {
-        if (!ways.adopt) throw fileError(NOT_OURS, place)
+        if (!policy.adopt) throw fileError(NOT_OURS, place)
         return { state: "held", expiresAt: undefined, differs: `it ${NOT_OURS.says}` }
       }
       const differs = held.differs ?? (await loadAccessDifference(place))
@@ -81,19 +85,22 @@ export function read(targets: readonly Target[], ways: Ways, signal: AbortSignal
 /** The sink's `check`. */
 export async function check(
   targets: readonly Target[],
-  ways: Ways,
+  policy: Policy,
   signal: AbortSignal,
 ): Promise<readonly Finding[]> {
-  const found = await forEach(targets, ways, async (target, owner): Promise<readonly Finding[]> => {
+  const found = await forEach(targets, policy, async (target, owner): Promise<readonly Finding[]> => {
     signal.throwIfAborted()
     const subject = target.name
     try {
-      const place = placeOf(target, ways, owner)
+      const place = placeOf(target, policy, owner)
       const obstacle = (await whyNotGiven(place)) ?? (await whyNotWritable(place))
       if (obstacle) return [asFinding(obstacle, subject)]
-      if (storedIn(await loadFile(place), target, ways) === "other" && !ways.adopt)
+      if (storedIn(await loadFile(place), target, policy) === "other" && !policy.adopt)
         throw fileError(NOT_OURS, place)
-      return [{ level: "ok", subject, message: "can be written" }, ...openTo(ways.place.access.mode, subject)]
+      return [
+        { level: "ok", subject, message: "can be written" },
+        ...openTo(policy.place.access.mode, subject),
+      ]
     } catch (error) {
       return [asFinding(error, subject)]
     }
@@ -114,7 +121,7 @@ function openTo(mode: number, subject: string): readonly Finding[] {
 /** Work on each item, with the owner looked up once. */
 async function forEach<Item, Result>(
   items: readonly Item[],
-  { owner, place }: Ways,
+  { owner, place }: Policy,
   work: (item: Item, owner: Owner | Words | undefined) => Promise<Result>,
 ): Promise<readonly Result[]> {
   const found = owner === undefined ? undefined : await loadOwner(owner, place.deps.env)
@@ -123,7 +130,7 @@ async function forEach<Item, Result>(
   return results
 }
 
-function placeOf({ slot }: Target, { place }: Ways, owner: Owner | Words | undefined): FilePlace {
+function placeOf({ slot }: Target, { place }: Policy, owner: Owner | Words | undefined): FilePlace {
   if (owner === undefined) return { ...place, path: slot }
   if ("says" in owner) throw fileError(owner, { ...place, path: slot })
   return { ...place, path: slot, access: { ...place.access, owner } }
@@ -133,7 +140,7 @@ function placeOf({ slot }: Target, { place }: Ways, owner: Owner | Words | undef
 function storedIn(
   bytes: Buffer | undefined,
   { registry }: Target,
-  { template }: Ways,
+  { template }: Policy,
 ): StoredLogin | "other" | undefined {
   const text = bytes?.toString("utf8") ?? ""
   // Whoever bind-mounts a file makes an empty one first.
