@@ -5,7 +5,7 @@ import type { FernetSetting } from "./config.ts"
 import { type ConnectionFields, parseExtra } from "./connection-text.ts"
 import { AirflowError } from "./error.ts"
 import { decrypt } from "./fernet.ts"
-import type { ResultRow, Session } from "./session.ts"
+import { isSet, type ResultRow, type Session, textOf } from "./session.ts"
 
 /**
  * The connection of this id, undefined where there is none. AirflowErrors: `connection-ambiguous`,
@@ -52,8 +52,7 @@ function readRow(row: ResultRow, setting: FernetSetting): ConnectionFields {
 
 function open(column: string, value: unknown, flag: unknown, setting: FernetSetting): string {
   const stored = textOf(value)
-  // A boolean in PostgreSQL, 0 or 1 elsewhere; NULL is plaintext to Airflow.
-  if (stored === "" || !(flag === true || flag === 1)) return stored
+  if (stored === "" || !isSet(flag)) return stored
   if (setting.state !== "set")
     throw new AirflowError(`its ${column} is encrypted, and there is no fernet key`, {
       code: "fernet-key-missing",
@@ -68,8 +67,4 @@ function open(column: string, value: unknown, flag: unknown, setting: FernetSett
     code: "fernet-key-wrong",
     hint: "give the key that Airflow itself uses, or all of them with commas between",
   })
-}
-
-function textOf(value: unknown): string {
-  return value === null || value === undefined ? "" : String(value)
 }

@@ -1,6 +1,7 @@
 // A connection as text, as `AIRFLOW_CONN_<ID>` holds it: a URI, or JSON where it begins with a brace, read as Airflow
 // reads it. What Airflow refuses is refused here too, and what it would misread; no piece of the text reaches an error.
 import { AirflowError } from "./error.ts"
+import { unquote } from "./unquote.ts"
 
 /** The fields of a connection that say who asks AWS; empty where they are not given. */
 export type ConnectionFields = {
@@ -97,8 +98,8 @@ function parseUri(text: string, from: string): ConnectionFields {
     throw refuse("an @ stands after the place of user and password")
   return {
     connType: normalizeType(scheme),
-    login: decode(user),
-    password: decode(passwords.join(":")),
+    login: unquote(user),
+    password: unquote(passwords.join(":")),
     extra: extraOf(Object.fromEntries(pairs), from),
   }
 }
@@ -135,13 +136,6 @@ function structured(value: string): unknown {
   } catch {
     return value
   }
-}
-
-// As Python's unquote: `+` stays, and so does a `%` that begins no byte.
-function decode(text: string): string {
-  return text.replace(/(?:%[0-9a-f]{2})+/gi, (run) =>
-    Buffer.from(run.replaceAll("%", ""), "hex").toString("utf8"),
-  )
 }
 
 function invalid(message: string, hint: string): AirflowError {

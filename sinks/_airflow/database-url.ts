@@ -4,6 +4,7 @@ import { isAbsolute } from "node:path"
 import { Secret } from "../../src/credential.ts"
 import { type Address, invalidUrl, mysqlAddresses, postgresAddresses } from "./address.ts"
 import { AirflowError } from "./error.ts"
+import { unquote } from "./unquote.ts"
 
 /** The databases that Airflow keeps its connections in; MariaDB is `mysql`. */
 export type Dialect = "postgresql" | "mysql" | "sqlite"
@@ -94,10 +95,9 @@ function splitUrl(text: string): Parts {
   }
 }
 
-// As Python's unquote: `+` stays, and so does a `%` that begins no byte. Empty is as good as absent to SQLAlchemy.
+// To SQLAlchemy, empty is as good as absent.
 function decode(text: string | undefined): string | undefined {
-  const bytes = (run: string) => Buffer.from(run.replaceAll("%", ""), "hex").toString("utf8")
-  return text?.replace(/(?:%[0-9a-f]{2})+/gi, bytes) || undefined
+  return text ? unquote(text) : undefined
 }
 
 function sqliteUrl(parts: Parts, driver: string | undefined): DatabaseUrl {

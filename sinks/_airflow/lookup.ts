@@ -1,7 +1,7 @@
 // What is read from the `connection` table: rows by exact id, their passwords, and which rows are encrypted.
 // Reading is two steps, since a password is 3.7 kB and its first 32 characters mostly tell enough.
 import type { Row } from "./rows.ts"
-import { chunksOf, type ResultRow, type Session, type Value } from "./session.ts"
+import { chunksOf, isSet, type ResultRow, type Session, textOf, type Value } from "./session.ts"
 
 // Covers a Fernet token's version, time and most of its random IV: enough to know that it is still the same.
 const HEAD_CHARACTERS = 32
@@ -42,7 +42,7 @@ export async function loadPasswords(
 ): Promise<ReadonlyMap<number, string>> {
   const ids = rows.map(({ id }) => id)
   const found = await selectIn(session, `SELECT id, password FROM ${session.table} WHERE id IN`, ids)
-  return new Map(found.map(({ id, password }) => [Number(id), String(password ?? "")]))
+  return new Map(found.map(({ id, password }) => [Number(id), textOf(password)]))
 }
 
 /** What a row's `extra` holds, as it is stored. */
@@ -59,7 +59,7 @@ export async function loadExtras(
   return new Map(
     found.map(({ id, extra, is_extra_encrypted: encrypted }) => [
       Number(id),
-      { text: String(extra ?? ""), encrypted: Boolean(encrypted) },
+      { text: textOf(extra), encrypted: isSet(encrypted) },
     ]),
   )
 }
@@ -97,16 +97,14 @@ async function selectIn(
 }
 
 function parseRow(row: ResultRow): Row {
-  const text = (value: unknown) => (value === null || value === undefined ? "" : String(value))
   return {
     id: Number(row.id),
-    connId: text(row.conn_id),
-    connType: text(row.conn_type),
-    host: text(row.host),
-    login: text(row.login),
+    connId: textOf(row.conn_id),
+    connType: textOf(row.conn_type),
+    host: textOf(row.host),
+    login: textOf(row.login),
     port: row.port === null ? undefined : Number(row.port),
-    // A boolean in PostgreSQL, 0 or 1 elsewhere; NULL is plaintext to Airflow.
-    encrypted: row.is_encrypted === true || row.is_encrypted === 1,
+    encrypted: isSet(row.is_encrypted),
     passwordHead: row.password_head === null ? undefined : String(row.password_head),
   }
 }

@@ -37,16 +37,18 @@ export async function openPostgres(place: Place, policy: TlsPolicy, signal: Abor
   })
 }
 
-type Way = {
+/** How to connect to one address. */
+type Connecting = {
   readonly policy: TlsPolicy
   readonly address: Address
   readonly schemas: readonly string[]
+  /** What the server is told at the start of the session. */
   readonly options: string | undefined
 }
 
 async function openAddress(
   url: DatabaseUrl,
-  { policy, address, schemas, options: startup }: Way,
+  { policy, address, schemas, options: startup }: Connecting,
   signal: AbortSignal,
 ): Promise<Session | undefined> {
   const timeoutMs = Number(url.options.connect_timeout) * 1000 || CONNECT_TIMEOUT_MS

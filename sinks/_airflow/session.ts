@@ -8,6 +8,16 @@ export type Value = string | number | null
 /** A row as the driver gives it, by the names in the statement. */
 export type ResultRow = Readonly<Record<string, unknown>>
 
+/** A value that a driver gave, as a text; empty for NULL. */
+export function textOf(value: unknown): string {
+  return value === null || value === undefined ? "" : String(value)
+}
+
+/** Whether a flag is set: a boolean in PostgreSQL, 0 or 1 elsewhere; NULL is false to Airflow. */
+export function isSet(flag: unknown): boolean {
+  return flag === true || flag === 1
+}
+
 /** Runs one statement, a `?` for each value. */
 export type Query = (statement: string, values?: readonly Value[]) => Promise<readonly ResultRow[]>
 

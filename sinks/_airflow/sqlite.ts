@@ -4,7 +4,7 @@ import { access, constants, stat } from "node:fs/promises"
 import { dirname } from "node:path"
 import type { DatabaseUrl } from "./database-url.ts"
 import { AirflowError } from "./error.ts"
-import type { Column, ResultRow, Session, Value } from "./session.ts"
+import type { Column, ResultRow, Session, Transaction, Value } from "./session.ts"
 import { openDatabase, type SqliteDatabase } from "./sqlite-driver.ts"
 
 // Airflow's own writers hold the lock for milliseconds. The whole program stands still while we wait.
@@ -93,7 +93,7 @@ function sessionOf(db: SqliteDatabase, columns: readonly Column[]): Session {
       // IMMEDIATE: a lock taken at the first write may be refused when others have written since the first read.
       execute(db, "BEGIN IMMEDIATE")
       try {
-        await work({ query, ...writers(db) })
+        await work({ query, ...writersOf(db) })
         execute(db, "COMMIT")
       } catch (error) {
         rollBack(db)
@@ -109,9 +109,7 @@ function sessionOf(db: SqliteDatabase, columns: readonly Column[]): Session {
 const dataVersion = (db: SqliteDatabase) => execute(db, "PRAGMA data_version")[0]?.data_version
 
 // One statement prepared, many executions: the fastest here, where there is no network between.
-function writers(
-  db: SqliteDatabase,
-): Pick<Parameters<Parameters<Session["transaction"]>[0]>[0], "update" | "insert"> {
+function writersOf(db: SqliteDatabase): Pick<Transaction, "update" | "insert"> {
   return {
     async update(rows, encrypted) {
       const set = `UPDATE "connection" SET conn_type = 'docker', host = ?, login = ?, port = NULL`
