@@ -1,37 +1,38 @@
 // `ecrelay install systemd`: writes the units of a service, says what they will not see of the person who installs
 // them, and tries the configuration as the unit will see it. Nothing is written over that was not written here.
 import { access } from "node:fs/promises"
-import { basename, resolve } from "node:path"
+import { resolve } from "node:path"
 import type { Environment } from "../aws.ts"
 import type { Config } from "../config.ts"
 import { loadConfigFile } from "../config-file.ts"
 import { ConfigError } from "../errors.ts"
+import { folderOf, type InstallOrder, readOrder } from "../install-order.ts"
 import { type InstalledFile, installFiles, sealed } from "../installed-file.ts"
-import { readSettings, readSwitch } from "../reading.ts"
 import { namesBehind } from "../reference.ts"
 import { loadConfig, type World } from "../session.ts"
 import { type Given, settingsFromEnvironment } from "../settings.ts"
 import { refuseStdout, UNREAD_STDOUT } from "../stdout.ts"
-import { checkAsUnit } from "../unit-check.ts"
+import { checkAsUnit, type UnitToCheck } from "../unit-check.ts"
 import { carriedEnvironment, credentialNotes, profileNotes, variableNotes } from "../unit-environment.ts"
 import { unitFolders } from "../unit-folders.ts"
-import { formatUnits, type UnitOptions } from "../units.ts"
-import { loadUnixUser, type UnixUser } from "../unix-user.ts"
+import { formatUnits } from "../units.ts"
+import type { UnixUser } from "../unix-user.ts"
 import { formatConfig } from "./config.ts"
-
-/** What is to be installed. */
-type Order = {
-  readonly name: string
-  readonly timer: boolean
-  readonly force: boolean
-  readonly dryRun: boolean
-  readonly manager: UnitOptions["manager"]
-  /** Whom the unit runs as. */
-  readonly user: UnixUser
-}
 
 // Flags that say how to install; the others say what the unit is to do.
 const HOW = ["timer", "user", "service_user", "name", "force", "dry_run", "config"]
+
+/** What an installation comes to, before anything is written. */
+type Installation = {
+  readonly files: readonly InstalledFile[]
+  readonly unit: UnitToCheck
+  /** The unit to enable: the timer, or the service. */
+  readonly enabled: string
+  /** What the unit will not see of the person who installs it, or lacks: a line each. */
+  readonly notes: readonly string[]
+  /** Whether credentials are missing, without which systemd does not start the unit. */
+  readonly lacksCredentials: boolean
+}
 
 /** Returns the exit code. Throws a ConfigError. */
 export async function install(given: Given, [what]: readonly string[], world: World): Promise<number> {
@@ -40,26 +41,39 @@ export async function install(given: Given, [what]: readonly string[], world: Wo
       { path: "install", message: "say what to install; there is `ecrelay install systemd`" },
     ])
   const order = await readOrder(given, world)
-  const { user, manager } = order
+  const { files, unit, enabled, notes, lacksCredentials } = await planInstallation(given, order, world)
+  if (order.dryRun) {
+    for (const { path, text } of files) world.print(`# ${path}\n${text}`)
+    // On standard error, so that standard output holds the files alone.
+    for (const line of notes) world.printError(line)
+    return 0
+  }
+  for (const { path, done } of await installFiles(files, order.force)) world.print(`${done} ${path}`)
+  for (const line of [...notes, ...(await lingerNotes(order))]) world.print(line)
+  // Without its credentials systemd would not start the check either, and say so in its journal alone.
+  const code = lacksCredentials ? 1 : await checkAsUnit(unit, world.uid)
+  world.print(whatNext(order, enabled, code))
+  return code
+}
+
+async function planInstallation(given: Given, order: InstallOrder, world: World): Promise<Installation> {
+  const { name, timer, user, manager } = order
   const { carried, withheld: own } = carriedEnvironment(world.env)
   const unitWorld = asTheUnitSees(world, user, carried)
   const config = await loadConfig(given, unitWorld)
   refuseStdout(config.sinks, UNREAD_STDOUT)
   refuseRelative(config)
-  const withheld = [
-    ...new Set([...own, ...namesBehind("env", textsOf(config)).filter((name) => world.env[name])]),
-  ]
   const said = await whatIsSaid(given, unitWorld)
   const configFile = await configFileOf(said, config, order, unitWorld)
-  const folder = folderOf(order).config
+  const { config: folder, units: unitFolder } = folderOf(order)
   const environmentFile = `${folder}/environment`
   const credentials = namesBehind("credential", textsOf(config))
   const { unknown, ...folders } = await unitFolders(config, order, world.stop)
   const units = formatUnits({
-    name: order.name,
+    name,
     // Named even where it is the usual one: what its user has in their home comes before that.
     program: [world.program, "--config", configFile.path],
-    timer: order.timer,
+    timer,
     settled: said.settled,
     manager,
     environment: { HOME: user.home, ...carried },
@@ -67,86 +81,32 @@ export async function install(given: Given, [what]: readonly string[], world: Wo
     credentials,
     ...folders,
   })
-  const files: readonly InstalledFile[] = [
-    ...(configFile.text === undefined ? [] : [{ path: configFile.path, text: configFile.text }]),
-    ...units.map(({ name, text }) => ({ path: `${folderOf(order).units}/${name}`, text: sealed(text) })),
-  ]
-  const seen = { env: unitWorld.env, home: user.home }
+  const referred = namesBehind("env", textsOf(config)).filter((variable) => world.env[variable])
+  const withheld = [...new Set([...own, ...referred])]
   const absent = credentialNotes(credentials, `${folder}/credentials`, manager.kind === "system")
-  const missing = [
-    ...unknown,
-    ...absent,
-    ...variableNotes({ carried, withheld }, environmentFile),
-    ...(await profileNotes(config.principal.profile, world, seen)),
-  ]
-  if (order.dryRun) {
-    for (const { path, text } of files) world.print(`# ${path}\n${text}`)
-    // Aside, so that what stands on standard output is the files alone.
-    for (const line of missing) world.printError(line)
-    return 0
-  }
-  for (const { path, done } of await installFiles(files, order.force)) world.print(`${done} ${path}`)
-  for (const line of missing) world.print(line)
-  for (const line of await lingerNotes(order)) world.print(line)
-  const unit = {
-    program: world.program,
-    config: configFile.path,
-    environmentFile,
-    carried,
-    user,
-    manager,
-    service: units.find(({ name }) => name.endsWith(".service"))?.text ?? "",
-  }
-  // Without its credentials systemd would not start the check either, and say so in its journal alone.
-  const code = absent.length > 0 ? 1 : await checkAsUnit(unit, world.uid)
-  world.print(whatNext(order, units[0]?.name ?? "", code))
-  return code
-}
-
-async function readOrder(given: Given, { env, uid, home, program }: World): Promise<Order> {
-  const reading = readSettings(given, settingsFromEnvironment(env), undefined)
-  const own = readSwitch(reading, "user")
-  const dryRun = readSwitch(reading, "dry_run")
-  const name = reading.texts("name")?.texts[0]?.replace(/\.service$/, "") ?? "ecrelay"
-  const serviceUser = reading.texts("service_user")?.texts[0]
-  const { issues } = reading
-  if (!/^[\w:.@-]{1,200}$/.test(name))
-    issues.push({ path: "--name", message: "a unit's name holds letters, digits and :_.@- only" })
-  if (own && serviceUser !== undefined)
-    issues.push({ path: "--service-user", message: "units of your own run as yourself; leave --user out" })
-  if (!own && uid !== 0 && !dryRun)
-    issues.push({
-      path: "install systemd",
-      message: "writes the system's units and needs root: use sudo, or --user for units of your own",
-    })
-  if (/^(bun|deno|node)/.test(basename(program)))
-    issues.push({
-      path: "install systemd",
-      message: "a unit starts the binary: install with that, not from the source",
-    })
-  const known = await loadUnixUser(serviceUser ?? String(own ? uid : 0))
-  // One's own manager starts units with the home that one has now.
-  const user = known && own && home ? { ...known, home } : known
-  if (!user)
-    issues.push({
-      path: "--service-user",
-      message: `there is no user ${serviceUser}; \`useradd --system ${serviceUser}\` makes one`,
-    })
-  if (issues.length > 0 || !user) throw new ConfigError(issues)
   return {
-    name,
-    timer: readSwitch(reading, "timer"),
-    force: readSwitch(reading, "force"),
-    dryRun,
-    manager: own ? { kind: "user" } : { kind: "system", user: user.name },
-    user,
+    files: [
+      ...(configFile.text === undefined ? [] : [{ path: configFile.path, text: configFile.text }]),
+      ...units.map((unit) => ({ path: `${unitFolder}/${unit.name}`, text: sealed(unit.text) })),
+    ],
+    unit: {
+      program: world.program,
+      service: units.find((unit) => unit.name.endsWith(".service"))?.text ?? "",
+      config: configFile.path,
+      carried,
+      environmentFile,
+      user,
+      manager,
+    },
+    enabled: units[0]?.name ?? "",
+    notes: [
+      ...unknown,
+      ...absent,
+      ...variableNotes({ carried, withheld }, environmentFile),
+      ...(await profileNotes(config.principal.profile, world, { env: unitWorld.env, home: user.home })),
+    ],
+    lacksCredentials: absent.length > 0,
   }
-}
-
-function folderOf({ manager, user }: Order): { readonly units: string; readonly config: string } {
-  return manager.kind === "system"
-    ? { units: "/etc/systemd/system", config: "/etc/ecrelay" }
-    : { units: `${user.home}/.config/systemd/user`, config: `${user.home}/.config/ecrelay` }
 }
 
 // Our own variables count here, since what they say goes into the config file.
@@ -182,7 +142,7 @@ async function whatIsSaid(given: Given, { env, stop }: World): Promise<Said> {
 async function configFileOf(
   { byFlag, file: existing, settled }: Said,
   config: Config,
-  order: Order,
+  order: InstallOrder,
   world: World,
 ): Promise<{ readonly path: string; readonly text?: string }> {
   if (!byFlag && existing) return { path: existing }
@@ -219,7 +179,7 @@ function textsOf({ sinks, airflow }: Config): readonly string[] {
 }
 
 // A person's manager comes and goes with them.
-async function lingerNotes({ manager, user }: Order): Promise<readonly string[]> {
+async function lingerNotes({ manager, user }: InstallOrder): Promise<readonly string[]> {
   if (manager.kind === "system") return []
   return access(`/var/lib/systemd/linger/${user.name}`).then(
     () => [],
@@ -229,8 +189,8 @@ async function lingerNotes({ manager, user }: Order): Promise<readonly string[]>
   )
 }
 
-function whatNext({ manager }: Order, unit: string, code: number): string {
+function whatNext({ manager }: InstallOrder, enabled: string, code: number): string {
   const systemctl = manager.kind === "system" ? "systemctl" : "systemctl --user"
-  const enable = `${systemctl} daemon-reload && ${systemctl} enable --now ${unit}`
+  const enable = `${systemctl} daemon-reload && ${systemctl} enable --now ${enabled}`
   return code === 0 ? `next: ${enable}` : `mend what is wrong above; then: ${enable}`
 }
