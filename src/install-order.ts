@@ -24,6 +24,8 @@ export async function readOrder(given: Given, { env, uid, home, program }: World
   const reading = readSettings(given, settingsFromEnvironment(env), undefined)
   const own = readSwitch(reading, "user")
   const dryRun = readSwitch(reading, "dry_run")
+  const timer = readSwitch(reading, "timer")
+  const force = readSwitch(reading, "force")
   const name = reading.texts("name")?.texts[0]?.replace(/\.service$/, "") ?? "ecrelay"
   const serviceUser = reading.texts("service_user")?.texts[0]
   const { issues } = reading
@@ -45,15 +47,22 @@ export async function readOrder(given: Given, { env, uid, home, program }: World
   // One's own manager starts units with the home that one has now.
   const user = known && own && home ? { ...known, home } : known
   if (!user)
-    issues.push({
-      path: "--service-user",
-      message: `there is no user ${serviceUser}; \`useradd --system ${serviceUser}\` makes one`,
-    })
+    issues.push(
+      serviceUser === undefined
+        ? {
+            path: own ? "--user" : "install systemd",
+            message: `this machine's user database does not know user ${own ? uid : 0}, whom the units would run as`,
+          }
+        : {
+            path: "--service-user",
+            message: `there is no user ${serviceUser}; \`useradd --system ${serviceUser}\` makes one`,
+          },
+    )
   if (issues.length > 0 || !user) throw new ConfigError(issues)
   return {
     name,
-    timer: readSwitch(reading, "timer"),
-    force: readSwitch(reading, "force"),
+    timer,
+    force,
     dryRun,
     manager: own ? { kind: "user" } : { kind: "system", user: user.name },
     user,
