@@ -2,8 +2,9 @@
 import * as v from "valibot"
 import { ConfigError } from "../errors.ts"
 import { nearestWord } from "../nearest-word.ts"
+import { readSettings, readSwitch, readWord } from "../reading.ts"
 import type { World } from "../session.ts"
-import type { Given } from "../settings.ts"
+import { type Given, settingsFromEnvironment } from "../settings.ts"
 import type { SinkKind } from "../sink.ts"
 
 // Common to every kind; `sink-spec.ts` reads them.
@@ -33,13 +34,16 @@ export async function sinks(given: Given, [type]: readonly string[], world: Worl
     ])
   }
   const kinds = await Promise.all((type === undefined ? types : [type]).map((name) => world.kinds[name]?.()))
-  const print = PRINTS.find((one) => given.has(one))
+  const reading = readSettings(given, settingsFromEnvironment(world.env), undefined)
+  const output = readWord(reading, "output", ["text", "json"])
+  const print = PRINTS.find((one) => readSwitch(reading, one))
+  if (reading.issues.length > 0) throw new ConfigError(reading.issues)
   if (print) {
     world.print(await printOf(print, type, kinds[0]))
     return 0
   }
   const described = kinds.filter((kind) => kind !== undefined).map(describe)
-  if (given.get("output")?.texts[0] === "json") world.print(`${JSON.stringify({ sinks: described })}\n`)
+  if (output === "json") world.print(`${JSON.stringify({ sinks: described })}\n`)
   else world.print(type === undefined ? formatList(described) : described.map(formatKind).join("\n"))
   return 0
 }
