@@ -2,7 +2,7 @@
 // Google's federation are refused; so is a parameter that AWS does not know, as the SDK would drop it in silence.
 import type { Fields, Reading } from "./airflow-fields.ts"
 import type { AirflowRole } from "./airflow-identity.ts"
-import { isRoleArn, NO_ROLE_ARN } from "./principal.ts"
+import { isRoleArn, NOT_A_ROLE_ARN } from "./principal.ts"
 
 /** The role of a connection, undefined where it names none. */
 export function readRole(extra: Fields, reading: Reading): AirflowRole | undefined {
@@ -30,7 +30,7 @@ function readArn(extra: Fields, { refuse, warn }: Reading): string | undefined {
   const account = extra.value("aws_account_id")
   const name = extra.text("aws_iam_role")
   if (given && !isRoleArn(given))
-    throw refuse(`${extra.path("role_arn")} ${NO_ROLE_ARN}`, "correct it in Airflow")
+    throw refuse(`${extra.path("role_arn")} ${NOT_A_ROLE_ARN}`, "correct it in Airflow")
   if (given || !name || account === undefined) return given
   const arn = `arn:aws:iam::${String(account).padStart(12, "0")}:role/${name}`
   if (!isRoleArn(arn))
@@ -83,7 +83,7 @@ function readParameters(
   const kwargs = extra.object("assume_role_kwargs")
   const parameters: Record<string, unknown> = { RoleSessionName: sessionName(connId) }
   for (const name of kwargs.names) {
-    // Airflow, too, takes the connection's own.
+    // Airflow, too, takes role_arn in its place.
     if (name === "RoleArn") continue
     const read = Object.hasOwn(known, name) ? known[name] : undefined
     if (!read)

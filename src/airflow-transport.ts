@@ -44,7 +44,7 @@ function urlAt(fields: Fields, name: string, refuse: Reading["refuse"]): string 
   return text
 }
 
-// A connection given as a URI holds nothing but texts.
+// In a connection that is given as a URI, every value is a text.
 function readVerify(extra: Fields, { refuse, warn }: Reading): string | false | undefined {
   const value = extra.value("verify")
   const word = typeof value === "string" ? value.toLowerCase() : value

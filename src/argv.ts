@@ -9,7 +9,7 @@ const SHIELD = "\u2060"
 
 /** The arguments as cac is to see them. */
 export function prepareArguments(argv: readonly string[]): readonly string[] {
-  return withCommand(withWords(joinNegatives(argv))).map(shield)
+  return withCommand(withHelpFlag(joinNegatives(argv))).map(shield)
 }
 
 /** A value as it was typed. */
@@ -22,7 +22,7 @@ export function quoted(text: string): string {
   return JSON.stringify(text.replace(/[^\w.-].*$/s, "…"))
 }
 
-// `-5m` after a flag that takes a value is a wrong value, not a heap of flags.
+// `-5m` after a flag that takes a value is a wrong value, not a cluster of short flags.
 function joinNegatives(argv: readonly string[]): readonly string[] {
   const joined: string[] = []
   for (const arg of argv) {
@@ -33,8 +33,8 @@ function joinNegatives(argv: readonly string[]): readonly string[] {
   return joined
 }
 
-// What people type where every other program has flags for it, and the other way round.
-function withWords(argv: readonly string[]): readonly string[] {
+// `ecrelay help run` means `ecrelay run --help`.
+function withHelpFlag(argv: readonly string[]): readonly string[] {
   const [first, ...rest] = argv
   return first === "help" ? [...rest, "--help"] : argv
 }

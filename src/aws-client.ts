@@ -52,8 +52,8 @@ export async function loadClientConfig(
   return config
 }
 
-// Of an access key id, which is no secret, as much as AWS's own tool shows of it; of an endpoint, in whose URL a profile or
-// connection may have a password, the server alone.
+// Of the access key id, which is no secret, as much as AWS's own tool shows; of the endpoint the server alone, since the URL
+// of a profile or connection may hold a password.
 function whoSigns(principal: Principal, { credentials, endpoint }: ClientConfig): string {
   const { accessKeyId, $source = {} } = credentials
   const links = Object.keys($source).map((link) => link.replace("CREDENTIALS_", ""))
@@ -92,7 +92,7 @@ async function loadSettings(
   }
 }
 
-// Where AWS_PROFILE names none, the chain passes over the keys of the environment too, and does not say why.
+// Where AWS_PROFILE names a profile that is not there, the SDK skips the keys of the environment too, and does not say why.
 async function unknownProfile(
   principal: Principal,
   { env, identity }: AwsSettings,

@@ -14,9 +14,9 @@ export type AwsFailure = {
   readonly retryable: boolean
 }
 
-/** The code of an error: a file that is to hold certificates holds none. */
+/** Error code: a file that should hold certificates holds none. */
 export const NO_PEM = "NO_PEM"
-/** The code of an error: an answer that has nothing of what AWS answers. */
+/** Error code: an answer without anything that AWS answers with. */
 export const NO_ANSWER_OF_AWS = "NO_ANSWER_OF_AWS"
 
 const MEANINGS: readonly {
@@ -177,12 +177,12 @@ export function explainAws(cause: unknown): AwsFailure {
   }
 }
 
-// What follows is advice to programmers.
+// The sentences after it are advice to programmers.
 function firstSentence(text: string): string {
   return text.replace(/(?:[.?!] |\n).*$/s, "")
 }
 
-// The runtime keeps the URL in its errors, and seldom in their words. Of it nothing but scheme, host and port.
+// The runtime's errors carry the URL but seldom name it. Only its scheme, host and port are shown.
 function withPlace(said: string, cause: Error): string {
   const { path } = cause as Error & { readonly path?: unknown }
   if (typeof path !== "string" || !URL.canParse(path)) return said

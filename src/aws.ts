@@ -82,9 +82,9 @@ function configuredEndpoint(
   service: AwsService,
 ): string | undefined {
   const { byService = {}, all } = identity?.endpoints ?? {}
-  const botosName = service === "secrets_manager" ? "secretsmanager" : service.replace("_", "-")
-  const airflows = byService[botosName] ?? (service === "sts" ? undefined : all)
-  if (airflows) return airflows
+  const botoName = service === "secrets_manager" ? "secretsmanager" : service.replace("_", "-")
+  const fromAirflow = byService[botoName] ?? (service === "sts" ? undefined : all)
+  if (fromAirflow) return fromAirflow
   if (isTrue(env.AWS_IGNORE_CONFIGURED_ENDPOINT_URLS || profileKeys.ignore_configured_endpoint_urls))
     return undefined
   return (
@@ -133,7 +133,7 @@ export async function trustingFetch(
   const tls = bundle === false ? { rejectUnauthorized: false } : bundle && { ca: await loadBundle(bundle) }
   const withTrust = (input: Parameters<typeof fetch>[0], init?: RequestInit) => {
     const scheme = new URL(input instanceof Request ? input.url : input).protocol.slice(0, -1)
-    // As botocore: whoever names proxies names all of them, and the environment's count no more.
+    // As in botocore: where a connection names proxies, those of the environment do not count.
     const proxy = proxies && (proxies[scheme] ?? false)
     // `tls` and `proxy` are Bun's; Deno ignores them and has DENO_CERT and the proxy variables for the same.
     const more = { ...(tls ? { tls } : {}), ...(proxy === undefined ? {} : { proxy }) }
@@ -142,12 +142,12 @@ export async function trustingFetch(
   return withTrust as typeof fetch
 }
 
-// The runtime would say of such a file that the server cannot be reached.
+// Looked at here: of a file without a certificate the runtime would say that the server cannot be reached.
 async function loadBundle(path: string): Promise<string> {
   const text = readFileSync(path, "utf8")
   const [first] =
     /-----BEGIN (TRUSTED |X509 )?CERTIFICATE-----.*?-----END \1?CERTIFICATE-----/s.exec(text) ?? []
-  // Here, since it costs every start a tenth, and few need it.
+  // Imported here, since few runs need it and it would make every start a tenth slower.
   const { X509Certificate } = await import("node:crypto")
   try {
     new X509Certificate(first ?? "")

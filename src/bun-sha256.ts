@@ -1,4 +1,4 @@
-// SHA-256 for the SDK's signatures, by Bun's own hasher: at once, where WebCrypto hands each of the ten hashes of a
+// SHA-256 for the SDK's signatures, by Bun's own hasher, which is synchronous: WebCrypto hands each of the ten hashes of a
 // request to another thread, which takes a twentieth of a run.
 
 type Secret = string | ArrayBuffer | ArrayBufferView

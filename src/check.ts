@@ -1,5 +1,5 @@
-// The doctor: everything between the identity and the pull, tried without changing anything. Each finding says what to
-// do; what one link of the chain makes impossible to try is left out, since its own finding stands there.
+// Everything between the identity and the pull, tried without changing anything. Each finding says what to do. What cannot
+// be tried because an earlier step failed is left out: that failure has its own finding.
 import { withDeadline } from "./clock.ts"
 import { formatDuration } from "./duration.ts"
 import type { Token } from "./ecr.ts"
@@ -80,7 +80,7 @@ async function checkSource(
     return [ok(subject, message)]
   }, subject)
   const [token] = tokens
-  // What both calls fail by is one fault.
+  // Where both calls fail by the same, it is one fault.
   const [unknown] = identity.filter(({ level }) => level === "error")
   if (!token) return unknown?.code === asked[0]?.code ? asked : [...identity, ...asked]
   if (token.account) accounts.set(sourceKey(source), token.account)
@@ -88,7 +88,7 @@ async function checkSource(
     .flatMap(({ registries }) => registries)
     .filter((one) => sourceKey(one.source) === sourceKey(source))
   const isNamed = planned.every(({ registry }) => registry !== "own")
-  // Without STS everything goes on that has a token; whose registries are named needs it for nothing.
+  // Whoever has a token gets on without STS, and needs it for nothing where every registry is named.
   const known = identity.flatMap((one): readonly Finding[] => {
     if (one.level !== "error") return [one]
     return isNamed && one.code === "identity-denied" ? [] : [{ ...one, level: "warning" }]
@@ -98,7 +98,7 @@ async function checkSource(
 }
 
 function skewFinding(aheadMs = 0): readonly Finding[] {
-  // To the minute: the Date has whole seconds, and the way takes a moment.
+  // To the minute: the Date has whole seconds, and an answer takes a moment to arrive.
   const skewMs = Math.round(Math.abs(aheadMs) / 60_000) * 60_000
   if (skewMs < SKEW_MS) return []
   return [

@@ -49,7 +49,7 @@ export function parseArguments(argv: readonly string[], version: string): Invoca
   return readMatched(parser)
 }
 
-// cac would read `--sink.path=x` as an object, takes `_` for its list of words, and drops what every object has.
+// cac would read `--sink.path=x` as an object, take `_` for its own list of words, and drop names that every object has.
 function refuseMisread(argv: readonly string[]): void {
   for (const arg of argv) {
     const [flag = ""] = /^-[^=]*/.exec(arg) ?? []
@@ -71,14 +71,14 @@ function readMatched(parser: ReturnType<typeof cac>): Invocation {
     if ((error as Error).name !== "CACError") throw error
     throw asUsageError(parser)
   }
-  // cac leaves alone what stands behind `--`.
+  // cac does not look at what follows `--`.
   if (parser.options["--"]?.length > 0) throw asUsageError(parser)
   const given = new Map<string, { from: string; texts: string[] }>()
   for (const setting of SETTINGS) {
     const value = parser.options[camelCase(setting.key)]
     if (value === undefined) continue
     const texts = [value].flat().map((one) => unshield(String(one)))
-    // An empty shell variable stands for a value that went missing, not for the wish to have none.
+    // Most likely a shell variable that is not set: a value went missing, and nobody wished for an empty one.
     if (texts.includes("")) throw new ConfigError([missingValue(setting)])
     if (!setting.repeatable && texts.length > 1)
       throw new ConfigError([{ path: flagOf(setting), message: "given more than once" }])
@@ -91,8 +91,7 @@ function readMatched(parser: ReturnType<typeof cac>): Invocation {
   }
 }
 
-// Where the first word is a command, cac hears of no other, and only a command among the words gets its flags: making all of
-// them would be a tenth of a run.
+// Makes no more than the words need: every command with every flag would take a tenth of a run.
 function createParser(version: string, words: readonly string[]) {
   const parser = cac("ecrelay")
   const first = COMMANDS.filter((name) => name === words[0])
@@ -104,20 +103,20 @@ function createParser(version: string, words: readonly string[]) {
       if (setting.commands.includes(name))
         command.option(
           `${flagOf(setting)}${setting.value ? ` <${setting.value}>` : ""}`,
-          setting.elsewhere?.[name] ?? setting.description,
+          setting.descriptionIn?.[name] ?? setting.description,
         )
   }
   parser.version(version)
   parser.usage("<command> [options]")
   parser.help((sections) => {
     const [title, ...rest] = sections.filter(({ title }) => !title?.startsWith("For more info"))
-    const whole = rest.some((section) => section.title === "Commands")
+    const isTopLevel = rest.some((section) => section.title === "Commands")
     return [
       {
         body: `${title?.body.replace("/", " ")}: keeps Amazon ECR logins fresh wherever something pulls images`,
       },
       ...rest.map((section) => ({ ...section, body: section.body.replaceAll(/ +$/gm, "") })),
-      ...(whole
+      ...(isTopLevel
         ? [
             { title: "Examples", body: EXAMPLES.join("\n") },
             {
@@ -140,7 +139,7 @@ function unknownCommand(text: string): ConfigError {
   ])
 }
 
-// cac says that something is wrong; what, and the way out, is ours to say.
+// cac tells only that something is wrong; we say what, and the way out.
 function asUsageError(parser: ReturnType<typeof cac>): ConfigError {
   const command = parser.matchedCommandName as Command
   const known = SETTINGS.filter((setting) => setting.commands.includes(command))

@@ -1,8 +1,8 @@
-// The runtime's `fetch`, so that what went wrong is told by a code whatever the runtime.
+// The runtime's `fetch`, whose failures have a `code` whatever the runtime.
 
 /**
- * The same `fetch`, whose failures tell a code under Deno too: its own tell none, and what they come to then is mostly
- * that nobody was reached. The code is Bun's.
+ * The same `fetch`, whose failures have a code under Deno too. Deno's own have none, and mostly mean that nobody was reached:
+ * they get the code that Bun has for that.
  */
 export function codedFetch(real: typeof fetch): typeof fetch {
   const coded = async (...call: Parameters<typeof fetch>) => {

@@ -39,12 +39,12 @@ export async function loadConfigFile(
   return undefined
 }
 
-/** Whether nothing is there; what may not be seen may well be. */
+/** Whether nothing is there. What may not be looked at counts as there. */
 export function isMissing(path: string): boolean {
   return lookFor(path) === "missing"
 }
 
-// At once, since mostly there is no config file, and to ask another thread would be a fiftieth of a run.
+// Synchronous, since mostly there is no config file, and to ask another thread would take a fiftieth of a run.
 function lookFor(path: string): "there" | "missing" | "hidden" {
   try {
     return statSync(path, { throwIfNoEntry: false }) ? "there" : "missing"

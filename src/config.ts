@@ -7,9 +7,9 @@ import { ConfigError } from "./errors.ts"
 import type { PlannedRegistry } from "./plan.ts"
 import { type Principal, principalOf, principalProblem } from "./principal.ts"
 import {
-  gathering,
+  gatherIssues,
   isHttpUrl,
-  NO_URL,
+  MUST_BE_URL,
   type Reading,
   readDuration,
   readSettings,
@@ -44,7 +44,7 @@ export type Config = {
 /** A sink that was made, and what it was made from. */
 type ConfiguredSink = SinkSpec & { readonly sink: Sink }
 
-/** Where Airflow's database is and how it is encrypted, as [airflow] and --airflow-url say; else Airflow's own words. */
+/** Airflow's database and Fernet key, as [airflow] and --airflow-url say; what is absent is found where Airflow finds it. */
 export type AirflowPlace = { readonly url?: string; readonly fernet_key?: string }
 
 /** What holds for all sinks and registries that do not say otherwise. */
@@ -87,7 +87,7 @@ export async function parseConfig(
   if (problem) reading.issues.push({ path: reading.texts(problem.key)?.from ?? "", message: problem.message })
   const endpointUrl = readUrl(reading, "endpoint_url")
   for (const { name, text } of deps.urls ?? [])
-    if (!isHttpUrl(text)) reading.issues.push({ path: name, message: NO_URL })
+    if (!isHttpUrl(text)) reading.issues.push({ path: name, message: MUST_BE_URL })
   const common = { principal, airflow: readAirflow(reading, file) }
   const partial = {
     ...common,
@@ -106,7 +106,7 @@ export async function parseConfig(
     deps.loadDefaultRegion(common),
   )
   if (reading.issues.length > 0) throw new ConfigError(reading.issues)
-  // As long as AWS may take, and then as long as the slowest sink says that it may take itself.
+  // Time for AWS, and then for the sink that says that it may take longest.
   const timeoutMs =
     given ?? DEFAULT_TIMEOUT_MS + Math.max(0, ...sinks.map(({ sink }) => sink.deliveryMs ?? 0))
   return { ...partial, timeoutMs, sinks, registries, notes: reading.notes }
@@ -125,7 +125,7 @@ function readAirflow(reading: Reading, file: ConfigFile | undefined): AirflowPla
     )
   const { url, fernet_key } = parsed.success ? parsed.output : {}
   const given = reading.texts("airflow_url")?.texts[0]
-  // A URL of its own is another Airflow, whose key is another too.
+  // Another URL means another Airflow, which has another key.
   if (given && (url || fernet_key))
     reading.notes.push(`${reading.texts("airflow_url")?.from} replaces all of [airflow] in ${file?.path}`)
   if (given) return { url: given }
@@ -172,7 +172,7 @@ async function readSinks(
     : tables.map((table, i) => () => parseSinkTable(table, `${file?.path}: sink[${i}]`))
   const sinks: ConfiguredSink[] = []
   for (const parse of parsers)
-    await gathering(reading, async () => {
+    await gatherIssues(reading, async () => {
       const spec = parse()
       sinks.push({ ...spec, sink: await createSink(spec, common) })
     })

@@ -11,11 +11,11 @@ export type DaemonDeps = RefreshDeps & {
   readonly intervalMs: number | undefined
   /** How much life, in milliseconds, is enough to leave alone what was found. */
   readonly minRemainingMs?: number | undefined
-  /** Told of every attempt, of those together that one turn made. */
+  /** Told of every attempt; those that one turn made come together. */
   readonly onAttempts: (attempts: readonly Attempt[]) => void
   /** Told once, when every target of a sink that is not optional holds a fresh login. */
   readonly onReady: () => void
-  /** Told at every turn of a sink's loop as long as no other sink's loop is late: all of them live. */
+  /** Told at every turn of a sink's loop while no other sink's loop is late: all of them are alive. */
   readonly onTurn?: () => void
   /** Takes what makes every target due at once. */
   readonly onRefreshNow?: (refreshNow: () => void) => void
@@ -31,7 +31,7 @@ export type Attempt = {
 
 type State = { due: Due; failures: number; fresh: boolean }
 
-// What wakes every loop before its time. The count tells what began before from what began after.
+// What wakes every loop early. By the count, a loop knows whether it was woken while it was at work.
 type Wake = { count: number; sleep: AbortController }
 
 // How long to sleep at most before looking at both clocks again: what a suspend or a clock step can cost.
@@ -42,7 +42,7 @@ export function longestTurn(timeoutMs: number): number {
   return LONGEST_SLEEP_MS + 2 * timeoutMs + 30_000
 }
 
-/** Keeps all fresh until the signal is aborted. `kept` are those of them that need nothing now, as outcomes. */
+/** Keeps all fresh until the signal is aborted. `kept` holds the outcomes of those that need nothing now. */
 export async function runDaemon(
   all: readonly PlannedDelivery[],
   deps: DaemonDeps,
@@ -75,7 +75,7 @@ export async function runDaemon(
     wake.sleep = new AbortController()
   })
   const bySink = Map.groupBy(states.keys(), ({ sink }) => sink)
-  const turn = roundOf(bySink.keys(), deps)
+  const turn = turnReporter(bySink.keys(), deps)
   await Promise.all(
     [...bySink].map(([sink, deliveries]) =>
       keepFresh(deliveries, { states, wake, ready, turn: () => turn(sink) }, deps, signal),
@@ -83,8 +83,8 @@ export async function runDaemon(
   )
 }
 
-// Says of each turn that all live, unless somebody's last one is too long ago.
-function roundOf(
+// Reports each turn, unless the last turn of some sink is too long ago.
+function turnReporter(
   sinks: Iterable<PlannedSink>,
   { clock, timeoutMs, onTurn }: DaemonDeps,
 ): (sink: PlannedSink) => void {

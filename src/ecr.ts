@@ -81,7 +81,7 @@ function decode(source: Source, answer: Answer | undefined): Token {
   return { ...login, expiresAt, account }
 }
 
-// The identity may well be allowed what a refresh needs.
+// An identity that may not ask this may well be allowed all that a refresh needs.
 function asAccountRefusal(cause: unknown): unknown {
   const { code, said } = explainAws(cause)
   if (code !== "access-denied") return cause

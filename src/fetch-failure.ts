@@ -24,7 +24,7 @@ export function asFetchError(source: Source, cause: unknown, signal: AbortSignal
       hint: "check the network, the proxy, and AWS_ENDPOINT_URL where one is set, or allow more with --timeout",
       retryable: true,
     })
-  // One that was thrown before it was known which registry it was about.
+  // Thrown before it was known for which registry: named here.
   if (cause instanceof FetchError)
     return cause.registry
       ? cause
@@ -32,12 +32,13 @@ export function asFetchError(source: Source, cause: unknown, signal: AbortSignal
   const { code, text, said, hint, retryable } = explainAws(cause)
   const unknown = code === "aws"
   const { airflowConnection, profile } = source.principal
-  const airflows = airflowConnection ? IN_AIRFLOW[code] : undefined
-  const profiles = profile && code === "no-credentials" ? emptyProfileHint(profile) : undefined
-  const publics = source.service === "ecr-public" && code === "access-denied" ? PUBLIC_HINT : undefined
+  const airflowHint = airflowConnection ? IN_AIRFLOW[code] : undefined
+  const profileHint = profile && code === "no-credentials" ? emptyProfileHint(profile) : undefined
+  const publicHint = source.service === "ecr-public" && code === "access-denied" ? PUBLIC_HINT : undefined
+  const ownHint = publicHint ?? airflowHint ?? profileHint
   return new FetchError(
     `${registry}: ${unknown ? "AWS gave no token" : text}${forWhom}${said ? ` (${said})` : ""}`,
-    { ...about, code, hint: unknown ? NO_TOKEN_HINT : (publics ?? airflows ?? profiles ?? hint), retryable },
+    { ...about, code, hint: unknown ? NO_TOKEN_HINT : (ownHint ?? hint), retryable },
   )
 }
 

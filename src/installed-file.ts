@@ -1,4 +1,5 @@
-// Files that an installation puts in place: all or none, atomically, and nothing over what somebody else changed.
+// Files that an installation puts in place, each atomically. Nothing is written over what somebody else changed: where that is
+// so of one, none is written.
 import { createHash } from "node:crypto"
 import { mkdir, readFile, rename, writeFile } from "node:fs/promises"
 import { dirname } from "node:path"

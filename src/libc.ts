@@ -77,7 +77,7 @@ type BunFfi = DenoRuntime
 
 async function loadNative(): Promise<Native> {
   const { Deno } = globalThis as { Deno?: DenoRuntime }
-  // Behind a name, since Deno would look for the module when it checks the types.
+  // In a variable: Deno would otherwise look for the module when it checks the types.
   const bunFfi = "bun:ffi"
   if (Deno) return Deno.dlopen(NAME, functionsAs("parameters", "result", {})).symbols
   const { dlopen }: BunFfi = await import(bunFfi)

@@ -33,7 +33,7 @@ async function main(argv: readonly string[]): Promise<number> {
 async function createWorld(): Promise<World> {
   const { env } = process
   const home = env.HOME || (await homeOfUser())
-  // Whoever looks there looks at the variable, the AWS SDK included, and a service of the system may have none.
+  // The AWS SDK, like most programs, finds the home by this variable, which a system service may lack.
   if (home) env.HOME = home
   return {
     env,
@@ -56,8 +56,8 @@ async function createWorld(): Promise<World> {
   }
 }
 
-// `process.stdout` would load the whole of node:stream, a sixth of a run, and may lose what is unsent at the exit; the
-// console does not say what could not be written.
+// Not by `process.stdout`, which loads all of node:stream (a sixth of a run) and may lose unsent bytes at the exit; nor by
+// the console, which does not report what could not be written.
 function print(text: string): void {
   const { writeSync } = loadFs()
   const bytes = new TextEncoder().encode(text.replace(/\n?$/, "\n"))
@@ -66,21 +66,21 @@ function print(text: string): void {
       at += writeSync(1, bytes, at)
     } catch (error) {
       const { code } = error as NodeJS.ErrnoException
-      // A pipe that is full for now.
+      // The pipe is full for now.
       if (code === "EAGAIN") Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 10)
       else unprinted = code
     }
 }
 
-// Not at every start: help would take a tenth longer.
+// Loaded when it is needed: at every start it would make --help a tenth slower.
 const loadFs = () => process.getBuiltinModule("node:fs")
 
-// Why something that was printed was lost.
+// The code of the error by which something that was to be printed was lost.
 let unprinted: string | undefined
 
 const printError = (text: string) => console.error(text.replace(/\n$/, ""))
 
-// As `print`, but for what must have been taken before anything goes on.
+// As `print`, but rejects where not all could be written.
 async function writeOut(text: string): Promise<void> {
   const { writeSync } = loadFs()
   const bytes = new TextEncoder().encode(text)
@@ -101,7 +101,7 @@ function isTerminal(): boolean {
   }
 }
 
-// Where the user database knows no home either, there is none.
+// From the user database; where that has none either, there is none.
 async function homeOfUser(): Promise<string | undefined> {
   const { homedir } = await import("node:os")
   try {
@@ -143,9 +143,9 @@ function explain(error: unknown): number {
 }
 
 const code = await main(process.argv.slice(2)).catch(explain)
-// Who reads no further, such as `head`, has had enough.
+// EPIPE: a reader that stopped early, such as `head`, has had enough.
 const isLost = unprinted !== undefined && unprinted !== "EPIPE"
 if (isLost) printError(`ecrelay: standard output: cannot be written whole [${unprinted}]`)
 process.exitCode = isLost ? code || 1 : code
-// Timers and sockets that are still open have nothing left to say.
+// At once, without waiting for timers and sockets that are still open: their work is done.
 process.exit()

@@ -1,5 +1,5 @@
 // Messages to systemd (sd_notify(3)): to the socket that it names in NOTIFY_SOCKET, or by its own program where the
-// runtime cannot send a datagram. What cannot be told is no reason to stop: it is said once and then left.
+// runtime cannot send a datagram. A message that cannot be sent is no reason to stop: that is said once, and no other is sent.
 import type { Environment } from "./aws.ts"
 import { openLibc } from "./libc.ts"
 

@@ -93,8 +93,8 @@ type Owner = { readonly sink: PlannedSink; readonly planned: PlannedRegistry; re
 type Duplicate = { readonly name: string; readonly origin: string; readonly message: string }
 
 /**
- * The targets that two registries, or two sinks, would write; those of own registries where the account is known. A sink's
- * own registry that turns out to be a named one gets the same token from the same call: that is one wish, and none of them.
+ * The targets that two registries, or two sinks, would write; of own registries only where the account is known. A registry
+ * that one sink is given both by its host and as the caller's own is no duplicate: both get the same token.
  */
 export function duplicateTargets(
   plan: Plan,
@@ -123,7 +123,7 @@ export function duplicateTargets(
   return duplicates
 }
 
-// Two own ones of one source are the same words twice, which nobody means.
+// Two own registries of one source are the same words given twice, which is a mistake.
 function isOneWish(one: Owner, other: Owner): boolean {
   return (
     one.sink === other.sink &&

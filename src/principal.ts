@@ -19,7 +19,7 @@ export type Principal = {
 export type Credentials = AttributedAwsCredentialIdentity
 
 /** What is wrong where a role's ARN is expected. */
-export const NO_ROLE_ARN = "is not the ARN of a role, such as arn:aws:iam::123456789012:role/pull"
+export const NOT_A_ROLE_ARN = "is not the ARN of a role, such as arn:aws:iam::123456789012:role/pull"
 
 /** Whether `text` is the ARN of a role, in whatever partition. */
 export function isRoleArn(text: string): boolean {
@@ -56,7 +56,7 @@ export function principalProblem({
 }: Principal): { readonly key: string; readonly message: string } | undefined {
   if (profile && airflowConnection)
     return { key: "aws_conn_id", message: "names who asks, and so does the profile; leave one of them out" }
-  if (roleArns?.some((arn) => !isRoleArn(arn))) return { key: "role_arn", message: NO_ROLE_ARN }
+  if (roleArns?.some((arn) => !isRoleArn(arn))) return { key: "role_arn", message: NOT_A_ROLE_ARN }
   if (externalId && !roleArns) return { key: "external_id", message: "is for a role, and none is named" }
   return undefined
 }

@@ -18,7 +18,7 @@ export type Reading = {
   isGiven(key: string): boolean
 }
 
-/** Begins a reading; what the file holds too much is its first problem. */
+/** Begins a reading. Keys of the file that are unknown or hold the wrong type are its first problems. */
 export function readSettings(flags: Given, variables: Given, file: ConfigFile | undefined): Reading {
   const issues: ConfigIssue[] = []
   const fromFile = new Map<string, Texts>()
@@ -70,7 +70,7 @@ function whyNoDuration(text: string, durationMs: number | undefined): string {
     : `${JSON.stringify(text)} is not a duration; write 90s, 30m or 6h`
 }
 
-/** A yes-or-no setting. What means yes elsewhere means it here: a dry run that is asked for must not write. */
+/** A yes-or-no setting, by any of the usual words: a dry run that somebody asks for in another word must not write. */
 export function readSwitch(reading: Reading, key: string): boolean {
   const word = readWord(reading, key, ["true", "false", "1", "0", "yes", "no"])
   return word === "true" || word === "1" || word === "yes"
@@ -99,12 +99,13 @@ export function readUrl(reading: Reading, key: string): string | undefined {
   const given = reading.texts(key)
   const text = given?.texts[0]
   // Not quoted: it may hold a password.
-  if (given && text && !isHttpUrl(text)) reading.issues.push({ path: given.from, message: NO_URL })
+  if (given && text && !isHttpUrl(text)) reading.issues.push({ path: given.from, message: MUST_BE_URL })
   return text
 }
 
 /** What a URL setting must be. */
-export const NO_URL = "must be a URL that starts with https:// or http://, without user name and password"
+export const MUST_BE_URL =
+  "must be a URL that starts with https:// or http://, without user name and password"
 
 /** Whether a text is an http or https URL that tells nobody's password. */
 export function isHttpUrl(text: string): boolean {
@@ -114,7 +115,7 @@ export function isHttpUrl(text: string): boolean {
 }
 
 /** Runs what may reject with a ConfigError and gathers its issues instead. */
-export async function gathering(reading: Reading, parse: () => Promise<void>): Promise<void> {
+export async function gatherIssues(reading: Reading, parse: () => Promise<void>): Promise<void> {
   try {
     await parse()
   } catch (error) {

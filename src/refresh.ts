@@ -93,11 +93,11 @@ async function refreshSink(
     const fetching = fetchToken(first.planned.source, deps, signal)
       .then((held) => void ready.push(...deliveries.map((delivery) => ({ delivery, held }))))
       .catch((error) => {
-        // A target that could not take it before is better off with half of a life than with none.
+        // For a target that missed the old token when it was new, the rest of its life is better than nothing.
         const old = signal.aborted ? undefined : deps.tokens.lastResort(first.planned.source)
         for (const delivery of deliveries)
           if (old && error instanceof FetchError && !old.takers.has(delivery))
-            ready.push({ delivery, held: old, warning: `${OLD}: ${error.message}` })
+            ready.push({ delivery, held: old, warning: `${OLD_TOKEN}: ${error.message}` })
           else outcomes.set(delivery, failed(delivery, error, deps.accounts))
       })
       .finally(() => pending.delete(fetching))
@@ -117,7 +117,7 @@ async function refreshSink(
   }
 }
 
-const OLD = "AWS gives no new token, so this is the one at hand"
+const OLD_TOKEN = "AWS gives no new token, so this is the one at hand"
 
 async function gather(pending: ReadonlySet<Promise<void>>, clock: Clock): Promise<void> {
   const over = new AbortController()

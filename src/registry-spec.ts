@@ -3,8 +3,8 @@ import * as v from "valibot"
 import type { ConfigFile } from "./config-file.ts"
 import { FetchError } from "./errors.ts"
 import type { PlannedRegistry } from "./plan.ts"
-import { isRoleArn, NO_ROLE_ARN, principalOf, principalProblem } from "./principal.ts"
-import { isHttpUrl, NO_URL, type Reading, readTables } from "./reading.ts"
+import { isRoleArn, NOT_A_ROLE_ARN, principalOf, principalProblem } from "./principal.ts"
+import { isHttpUrl, MUST_BE_URL, type Reading, readTables } from "./reading.ts"
 import { isAccount, isRegion, ownRegistry, parseRegistry, partitionOf, type Registry } from "./registry.ts"
 import { asConfigIssues, OUR_WORDS } from "./sink-spec.ts"
 import { type Source, sourceKey } from "./source.ts"
@@ -109,13 +109,13 @@ const REGISTRY_TABLE = v.strictObject({
   aws_conn_id: text("must be the id of an Airflow connection"),
   role_arn: v.optional(
     v.pipe(
-      v.union([v.string(), v.array(v.string())], NO_ROLE_ARN),
+      v.union([v.string(), v.array(v.string())], NOT_A_ROLE_ARN),
       v.transform((arns) => [arns].flat()),
-      v.check((arns) => arns.length > 0 && arns.every(isRoleArn), NO_ROLE_ARN),
+      v.check((arns) => arns.length > 0 && arns.every(isRoleArn), NOT_A_ROLE_ARN),
     ),
   ),
   external_id: text("must be a text"),
-  endpoint_url: v.optional(v.pipe(v.string(NO_URL), v.check(isHttpUrl, NO_URL))),
+  endpoint_url: v.optional(v.pipe(v.string(MUST_BE_URL), v.check(isHttpUrl, MUST_BE_URL))),
   probe: v.optional(v.boolean("must be true or false")),
 })
 

@@ -8,7 +8,7 @@ import type { TargetStatus } from "./status.ts"
 /** How to print: the present moment (milliseconds since 1970), and whether colour is welcome. */
 export type Style = { readonly now: number; readonly colour: boolean }
 
-/** What a failure comes to in words. A bug has no code: its stack goes to the log. */
+/** What a failure comes to in words. Anything unexpected is a `bug`, whose stack the caller puts into the log. */
 export function describeError(error: unknown): { code: string; message: string; hint: string | undefined } {
   if (error instanceof FetchError || error instanceof DeliveryError)
     return { code: error.code, message: error.message, hint: error.hint }

@@ -58,8 +58,8 @@ export function refreshDelay(
 }
 
 /**
- * How long a login that was found is left alone, in milliseconds, while it is good for at least `leastMs`: its own beginning is
- * not known, so the margin before expiry is the person's.
+ * How long a login that was found in place is left alone, in milliseconds: no longer than it is good for at least `leastMs`.
+ * When it was fetched is not known, so the person's own margin before expiry counts too.
  */
 export function keptDelay(
   remainingMs: number,

@@ -39,7 +39,7 @@ export function createService({ notify, env, clock, onStartTooLong }: ServiceDep
   return {
     begins(longestTurnMs) {
       turnMs = longestTurnMs
-      // Longer timeouts than the unit reckons with are no sign of death.
+      // With a longer --timeout than the unit allows for, a long turn is no sign of a dead loop.
       if (watched && Number(env.WATCHDOG_USEC) < usec(turnMs)) notify?.({ WATCHDOG_USEC: usec(turnMs) })
     },
     lives(standing) {
@@ -56,7 +56,7 @@ export function createService({ notify, env, clock, onStartTooLong }: ServiceDep
       ready = true
       notify?.({ READY: 1 })
     },
-    // Systemd waits for READY after a reload, but would take it for the end of a start.
+    // systemd waits for READY after a reload. Before the service is ready, it would take that for the end of the start.
     reloads: () => ready && notify?.({ RELOADING: 1 }),
     reloaded: () => ready && notify?.({ READY: 1 }),
     stops: () => notify?.({ STOPPING: 1 }),

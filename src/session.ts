@@ -37,8 +37,9 @@ export type World = Omit<SinkDeps, "secret" | "aws"> & {
   readonly printError: (text: string) => void
   /** Aborted when the process is asked to stop. */
   readonly stop: AbortSignal
-  /** Takes who is to be told when the process is asked to read its configuration again, or to refresh at once. */
+  /** Takes a listener that is called when the process is asked (SIGHUP) to read its configuration again. */
   readonly onReload: (listener: () => void) => void
+  /** The same for when it is asked (SIGUSR1) to refresh at once. */
   readonly onRefreshNow: (listener: () => void) => void
 }
 
@@ -54,7 +55,7 @@ export type Session = {
 /** Reads the configuration, makes the sinks and the plan. Nothing is asked of AWS or of a sink. Throws a ConfigError. */
 export async function openSession(given: Given, world: World): Promise<Session> {
   let log: Log | undefined
-  // Said before it is known how: kept until then.
+  // What is said before level and form of the log are known is kept until they are.
   const early: { readonly level: LogLevel; readonly text: string }[] = []
   const say = (level: LogLevel) => (text: string) =>
     log ? log(level, text) : void early.push({ level, text })
@@ -76,7 +77,7 @@ async function traceSession(session: Session, debug: (text: string) => void): Pr
   return { ...session, plan: { sinks }, aws: traceAws(session.aws, deps) }
 }
 
-/** Told what a person should know, and what only one who searches wants to. */
+/** Where to say what a person should know (`warn`), and what only somebody who looks for a fault wants to (`debug`). */
 type Saying = { readonly warn: (text: string) => void; readonly debug: (text: string) => void }
 
 // For a command that keeps no log.
@@ -141,7 +142,7 @@ function awsDeps(world: World, airflow: AirflowPlace, { warn, debug }: Saying): 
   }
 }
 
-// What stays as it is would otherwise be said at every refresh.
+// A warning about something that does not change would otherwise come with every refresh.
 function once(say: (text: string) => void): (text: string) => void {
   const said = new Set<string>()
   return (text) => {
@@ -150,7 +151,7 @@ function once(say: (text: string) => void): (text: string) => void {
   }
 }
 
-/** The present moment and the terminal's manners, for reports. */
+/** The present moment, and whether the terminal shows colour, for reports. */
 export function styleOf({ clock, colour }: World): Style {
   return { now: clock.now(), colour }
 }

@@ -20,12 +20,12 @@ export type Setting = {
   readonly flagOnly?: true
   readonly description: string
   readonly commands: readonly Command[]
-  /** What it means in some of the commands, where that is something else. */
-  readonly elsewhere?: Partial<Readonly<Record<Command, string>>>
+  /** Its description in the commands where it means something else. */
+  readonly descriptionIn?: Partial<Readonly<Record<Command, string>>>
 }
 
-// So that the flags of a service can be copied whole.
-const NO_MATTER = "Taken, so that the same flags do as for run, and of no effect here"
+// For flags that a command accepts so that a service's flags can be copied whole.
+const NO_EFFECT = "Accepted, so that the same flags as for run can be given; of no effect here"
 
 const ALL: readonly Command[] = ["refresh", "run", "status", "check", "wait", "config", "install"]
 
@@ -85,7 +85,7 @@ export const SETTINGS: readonly Setting[] = [
     key: "probe",
     description: "Try each new login at its registry before it is written",
     commands: ALL,
-    elsewhere: { status: NO_MATTER, check: NO_MATTER, wait: NO_MATTER },
+    descriptionIn: { status: NO_EFFECT, check: NO_EFFECT, wait: NO_EFFECT },
   },
   {
     key: "config",
@@ -99,17 +99,17 @@ export const SETTINGS: readonly Setting[] = [
     value: "DURATION",
     description: "Refresh this often, such as 6h (default: at half of the token's life)",
     commands: ALL.filter((command) => command !== "refresh"),
-    elsewhere: { status: NO_MATTER, check: NO_MATTER, wait: NO_MATTER },
+    descriptionIn: { status: NO_EFFECT, check: NO_EFFECT, wait: NO_EFFECT },
   },
   {
     key: "min_remaining",
     value: "DURATION",
     description: "Leave targets alone that hold a login good for at least this long",
     commands: ALL,
-    elsewhere: {
+    descriptionIn: {
       status: "A login that is good for less than this is stale (default 4h)",
       wait: "Wait for logins that are good for at least this long (default 4h)",
-      check: NO_MATTER,
+      check: NO_EFFECT,
     },
   },
   {
@@ -199,7 +199,7 @@ function variableOf({ key }: Setting): string {
   return `ECRELAY_${key.toUpperCase()}`
 }
 
-/** No setting, but the variable by which `check` knows that it is a part of `install`. */
+/** Not a setting: `install` sets this variable for the `check` that it runs. */
 export const INSTALLING = "ECRELAY_INSTALLING"
 
 /** What was given for the settings, by key, with the place it was given at. */
@@ -232,13 +232,13 @@ export function misspeltVariables(
   const known = SETTINGS.map(variableOf)
   const lowerCase = known.map((name) => name.toLowerCase())
   return names.flatMap((name) => {
-    // One that looks like none of ours may be somebody's own, for `env:NAME`.
+    // A name that resembles none of ours may be the person's own, for `env:NAME`.
     const meant = known.includes(name) ? undefined : nearestWord(name, lowerCase)?.toUpperCase()
     return meant ? [{ name, meant }] : []
   })
 }
 
-// Deno may allow the variables that its command line names, and no list of all.
+// Deno may be allowed to read certain variables, and not to list them all.
 function namesIn(env: object): readonly string[] {
   try {
     return Object.keys(env)

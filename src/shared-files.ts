@@ -1,5 +1,5 @@
-// Whether a sink that writes all of a file would do so where another target lies, by whatever name. What a file system
-// does not tell, or not soon, is left to the delivery, whose own deadline and words it has.
+// Refuses plans in which a sink that writes whole files would write over another target, by whatever path. Where a file
+// system does not say soon where a path leads, the delivery finds out, under its own deadline.
 import type { Clock } from "./clock.ts"
 import { ConfigError, type ConfigIssue } from "./errors.ts"
 import { accountStandIns, type Plan, targetsOf, withoutStandIns } from "./plan.ts"
@@ -10,9 +10,9 @@ const LOOK_MS = 2000
 export async function refuseSharedFiles(plan: Plan, clock: Pick<Clock, "sleep">): Promise<void> {
   if (!plan.sinks.some(({ sink }) => sink.files?.whole)) return
   const issues: ConfigIssue[] = []
-  for (const [path, lying] of Map.groupBy(await locate(plan, clock), ({ path }) => path)) {
-    const [first, second] = lying
-    const whole = lying.find((one) => one.whole)
+  for (const [path, inFile] of Map.groupBy(await locate(plan, clock), ({ path }) => path)) {
+    const [first, second] = inFile
+    const whole = inFile.find((one) => one.whole)
     if (path === undefined || !first || !second || !whole) continue
     const message = `${first.name} and ${second.name} lie in one file, ${path}, all of which the sink ${whole.type} writes: give each a file of its own`
     issues.push({ path: second.origin, message: withoutStandIns(message) })

@@ -26,7 +26,7 @@ export type SinkKinds = Readonly<Record<string, () => Promise<SinkKind>>>
 export function parseSinkText(text: string, origin: string): SinkSpec {
   const [first = "", ...fields] = splitFields(text, origin)
   const type = first.trim()
-  // What is no type may be a database's URL: none of these messages quotes more than a type or a key.
+  // What stands in the type's place may be a database URL: no message here quotes more than a type or a key.
   if (!/^[\w-]+$/.test(type))
     throw new ConfigError([
       {
@@ -124,7 +124,7 @@ export async function createSink(
   return withOrigin(spec, async () => kind.create(parsed.output, deps))
 }
 
-// What a listed kind stands for, where only its options tell.
+// The kind that a listed one stands for, where only its options tell.
 function actualKind(listed: SinkKind, spec: SinkSpec, world: Pick<SinkDeps, "uid">): Promise<SinkKind> {
   return withOrigin(spec, async () => (await listed.loadActual?.(spec.options, world)) ?? listed)
 }
@@ -138,7 +138,7 @@ async function withOrigin<T>({ origin }: SinkSpec, work: () => Promise<T>): Prom
   }
 }
 
-// A sink that names a database of its own names another Airflow, whose key is another too.
+// A sink with a url of its own means another Airflow, which has another key.
 function airflowDefaults({ airflowDefaults = [] }: SinkKind, { options }: SinkSpec, airflow: AirflowPlace) {
   if (options.url !== undefined) return {}
   return Object.fromEntries(
@@ -162,7 +162,7 @@ export async function secretFor(sink: string, text: string, env: SinkDeps["env"]
   }
 }
 
-/** What a value must be, where its schema does not say it: never what it was, which may be a secret. */
+/** Valibot's own messages in our words: what a value must be, and never what it was, which may be a secret. */
 export const OUR_WORDS: v.Config<v.BaseIssue<unknown>> = {
   message: ({ expected }) => {
     if (expected === "string") return "must be one text"
@@ -183,7 +183,7 @@ export function asConfigIssues(
     if (issue.expected === "never") {
       const nearest = nearestWord(key, known)
       const options = known.length > 0 ? `there are ${known.join(", ")}` : "it has none"
-      // What does not look like a name may be the piece of a secret that was given without quotes.
+      // What does not look like a name may be a piece of a secret that was given without quotes.
       if (!/^[a-z_-]{1,20}$/i.test(key))
         return {
           path: origin,

@@ -1,5 +1,5 @@
-// How far this machine's clock is from AWS's, by the Date of AWS's own answers: those that refuse tell it too, and a
-// refusal for a wrong clock says nothing of the kind.
+// How far this machine's clock is from AWS's, by the Date of AWS's answers. Refusals carry it too, and one that comes of a
+// wrong clock does not always say so.
 import type { Clock } from "./clock.ts"
 
 /** A `fetch` that notes the clock of whoever answers as AWS. */

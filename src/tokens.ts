@@ -3,6 +3,7 @@
 import { type Clock, withDeadline } from "./clock.ts"
 import type { Aws, Token } from "./ecr.ts"
 import { FetchError } from "./errors.ts"
+import type { PlannedDelivery } from "./plan.ts"
 import { backoffDelay, type Due, dueIn, isDue, isPastHalf, momentOf, NOW, refreshDelay } from "./schedule.ts"
 import { type Source, sourceKey } from "./source.ts"
 
@@ -12,14 +13,14 @@ export type HeldToken = {
   readonly fetchedAt: number
   readonly refresh: Due
   /** The deliveries whose targets hold it. */
-  readonly takers: Set<unknown>
+  readonly takers: Set<PlannedDelivery>
 }
 
 /** Tokens by source. */
 export type TokenStore = {
   /** A token that is not yet to be fetched again. Rejects with a FetchError. */
   get(source: Source, signal: AbortSignal): Promise<HeldToken>
-  /** What is at hand where AWS gives no new one: a token that lives still, due when AWS is worth asking again. */
+  /** The token at hand where AWS gives no new one, if it still lives; due when AWS is worth asking again. */
   lastResort(source: Source): HeldToken | undefined
   /** When a source is worth asking again after a failure. */
   retryOf(source: Source): Due | undefined

@@ -14,16 +14,25 @@ export type TraceDeps = { readonly debug: (text: string) => void; readonly clock
 export function traceAws(aws: Aws, deps: TraceDeps): Aws {
   return {
     fetchToken: (source, signal) =>
-      traced(`${asked(source)}: fetch a token`, () => aws.fetchToken(source, signal), cameOf, deps),
+      traced(`${whoAsks(source)}: fetch a token`, () => aws.fetchToken(source, signal), tokenWords, deps),
     fetchAccount: (source, signal) =>
-      traced(`${asked(source)}: fetch the account`, () => aws.fetchAccount(source, signal), ofAccount, deps),
+      traced(
+        `${whoAsks(source)}: fetch the account`,
+        () => aws.fetchAccount(source, signal),
+        accountWords,
+        deps,
+      ),
   }
 }
 
 /** The same sink, which tells of its calls. */
 export function traceSink(sink: Sink, deps: TraceDeps): Sink {
   const { type, deliver, read, check } = sink
-  const told = <Item, Result>(what: string, call: Call<Item, Result>, wordOf: (result: Result) => string) =>
+  const tracedCall = <Item, Result>(
+    what: string,
+    call: Call<Item, Result>,
+    wordOf: (result: Result) => string,
+  ) =>
     ((items, signal) =>
       traced(
         `${type}: ${what} ${counted(items.length, "target")}`,
@@ -33,9 +42,9 @@ export function traceSink(sink: Sink, deps: TraceDeps): Sink {
       )) satisfies Call<Item, Result>
   return {
     ...sink,
-    deliver: told("deliver", deliver, ({ outcome }) => outcome),
-    ...(read ? { read: told("read", read, ({ state }) => state) } : {}),
-    ...(check ? { check: told("check", check, ({ level }) => level) } : {}),
+    deliver: tracedCall("deliver", deliver, ({ outcome }) => outcome),
+    ...(read ? { read: tracedCall("read", read, ({ state }) => state) } : {}),
+    ...(check ? { check: tracedCall("check", check, ({ level }) => level) } : {}),
   }
 }
 
@@ -44,7 +53,7 @@ type Call<Item, Result> = (items: readonly Item[], signal: AbortSignal) => Promi
 async function traced<T>(
   what: string,
   call: () => Promise<T>,
-  cameOf: (result: T) => string,
+  wordsOf: (result: T) => string,
   { debug, clock }: TraceDeps,
 ): Promise<T> {
   const startedAt = clock.uptime()
@@ -52,7 +61,7 @@ async function traced<T>(
   debug(`${what} …`)
   try {
     const result = await call()
-    debug(`${what}: ${cameOf(result)}, ${after()}`)
+    debug(`${what}: ${wordsOf(result)}, ${after()}`)
     return result
   } catch (error) {
     debug(`${what}: failed (${describeError(error).code}), ${after()}`)
@@ -60,13 +69,13 @@ async function traced<T>(
   }
 }
 
-const asked = (source: Source) =>
+const whoAsks = (source: Source) =>
   `AWS${source.endpointUrl ? ` at ${source.endpointUrl}` : ""}, ${formatSource(source)}, ${formatPrincipal(source.principal)}`
 
-const ofAccount = (account: string | undefined) => (account ? `account ${account}` : "no account named")
+const accountWords = (account: string | undefined) => (account ? `account ${account}` : "no account named")
 
-const cameOf = ({ account, expiresAt }: Token) =>
-  `${ofAccount(account)}, good until ${formatInstant(expiresAt)}`
+const tokenWords = ({ account, expiresAt }: Token) =>
+  `${accountWords(account)}, good until ${formatInstant(expiresAt)}`
 
 function tally(words: readonly string[]): string {
   const counts = [...Map.groupBy(words, (word) => word)].map(([word, { length }]) => `${length} ${word}`)

@@ -39,21 +39,19 @@ export async function checkAsUnit(unit: UnitToCheck, ownUid: number | undefined)
 
 const SYSTEM_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
-// All that the unit says of its process, but for how it is started and kept.
-const NOT_OF_THE_PROCESS = /^(Type|Exec\w+|Restart\w*|WatchdogSec|SuccessExitStatus|Environment)=/
+// Lines about how the process is started and kept; all others hold for the check as well.
+const NOT_FOR_A_CHECK = /^(Type|Exec\w+|Restart\w*|WatchdogSec|SuccessExitStatus|Environment)=/
 
 function transientUnit({ service }: UnitToCheck, env: Environment): readonly string[] {
   const [, section = ""] = /^\[Service\]$(.*?)(?:^\[|$(?![\s\S]))/ms.exec(service) ?? []
-  const properties = section
-    .split("\n")
-    .filter((line) => /^\w+=/.test(line) && !NOT_OF_THE_PROCESS.test(line))
+  const properties = section.split("\n").filter((line) => /^\w+=/.test(line) && !NOT_FOR_A_CHECK.test(line))
   return [
     "systemd-run",
     "--quiet",
     "--pipe",
     "--wait",
     "--collect",
-    // What is quoted for a unit file is given as it is here.
+    // A percent sign is doubled in unit files alone.
     ...properties.map((property) => `--property=${property.replaceAll("%%", "%")}`),
     ...Object.entries(env).map(([name, value]) => `--setenv=${name}=${value}`),
     "--",

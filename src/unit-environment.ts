@@ -78,7 +78,7 @@ export async function profileNotes(
   { env, home }: { readonly env: Environment; readonly home: string | undefined },
   unit: { readonly env: Environment; readonly home: string },
 ): Promise<readonly string[]> {
-  // Under sudo the person is another than the process.
+  // Under sudo, the person is not the process's user.
   const person = env.SUDO_USER ? (await loadUnixUser(env.SUDO_USER))?.home : home
   const named = unit.env.AWS_CONFIG_FILE || unit.env.AWS_SHARED_CREDENTIALS_FILE
   const left =

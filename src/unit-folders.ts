@@ -1,5 +1,5 @@
-// Where a unit may write: the folders of its sinks, as they are now. What is missing then has to be made by the unit,
-// or, below /run, which is empty after every boot, by systemd.
+// Where a unit may write: the folders of its sinks, as they are now. A folder that is missing has to be made by the unit, or
+// by systemd where it is below /run, which is empty after every boot.
 import { realpath, stat } from "node:fs/promises"
 import { basename, dirname, join } from "node:path"
 import type { Config } from "./config.ts"
@@ -29,11 +29,11 @@ export async function unitFolders(
     if (folders === "anywhere") anywhere = true
     else
       for (const folder of folders) {
-        const { there, whole } = await standing(folder)
-        const made = await runtimeFolder(whole, user)
+        const { nearest, full } = await locate(folder)
+        const made = await runtimeFolder(full, user)
         if (made) runtime.set(made.name, made.mode)
-        else writable.add(there)
-        if (there === "/" && folder !== "/") issues.push({ path: origin, message: nowhere(folder) })
+        else writable.add(nearest)
+        if (nearest === "/" && folder !== "/") issues.push({ path: origin, message: nowhere(folder) })
       }
   }
   // A person's own units have no list of folders.
@@ -53,16 +53,16 @@ export async function unitFolders(
 const nowhere = (folder: string) =>
   `${folder} is not there, and to make it the unit would have to be let write in /: make the folder first, or name another path`
 
-/** A folder behind all links, whether it is there or not, and the nearest one that is. */
-async function standing(folder: string): Promise<{ readonly there: string; readonly whole: string }> {
+/** The full path of a folder behind all links, whether it is there or not, and the nearest one that is there. */
+async function locate(folder: string): Promise<{ readonly nearest: string; readonly full: string }> {
   const real = await realpath(folder).catch(() => undefined)
   if (real !== undefined || folder === dirname(folder))
-    return { there: real ?? folder, whole: real ?? folder }
-  const { there, whole } = await standing(dirname(folder))
-  return { there, whole: join(whole, basename(folder)) }
+    return { nearest: real ?? folder, full: real ?? folder }
+  const { nearest, full } = await locate(dirname(folder))
+  return { nearest, full: join(full, basename(folder)) }
 }
 
-// What is systemd's own, and mostly others'.
+// Folders of systemd itself, in which mostly others write.
 const SHARED = ["user", "systemd", "lock"]
 
 /** The folder right below /run that a folder lies in, where systemd may make it for this user; and its mode. */

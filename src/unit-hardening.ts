@@ -29,7 +29,7 @@ function writableMemory({ timer, writable }: UnitOptions): string {
   // Tried under the real systemd: the messages do not come through, and the start never ends.
   if (!timer)
     return "# MemoryDenyWriteExecute= is left out: the way to systemd's socket is compiled while it runs."
-  // Every command inherits it, and node dies of it by SIGTRAP.
+  // Every program that a sink runs inherits it, and node dies of it (SIGTRAP).
   return typeof writable === "string"
     ? "# MemoryDenyWriteExecute= is left out: a sink may run a program that compiles while it runs, as node does."
     : "MemoryDenyWriteExecute=yes"

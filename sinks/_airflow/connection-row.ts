@@ -1,6 +1,5 @@
 // A connection as the `connection` table holds it, found by its exact id and decrypted: password and extra by their own
 // flags. Reads only; no piece of a row but its id reaches an error.
-
 import type { FernetSetting } from "./config.ts"
 import { type ConnectionFields, parseExtra } from "./connection-text.ts"
 import { AirflowError } from "./error.ts"

@@ -1,6 +1,5 @@
 // Whether logins are written encrypted, and whether the key is Airflow's own: a wrong key would make every task that
 // uses a connection fail with an unexplained InvalidToken, so it must open something that is already there.
-
 import type { FernetSetting } from "./config.ts"
 import { AirflowError } from "./error.ts"
 import { decrypt, type FernetKeys } from "./fernet.ts"

@@ -17,7 +17,7 @@ export async function check(given: Given, world: World): Promise<number> {
   const findings = await withDeadline(config.timeoutMs, world.clock, world.stop, (signal) =>
     findAll(session, watch, signal),
   )
-  // What calls it has just written files.
+  // `install` has just written files, so it must not say that nothing was changed.
   const ending = world.env[INSTALLING] ? "" : undefined
   world.print(
     config.output === "json"

@@ -23,7 +23,7 @@ export async function config(given: Given, world: World): Promise<number> {
 /** What was left out because it may be secret, and the variable that stands in its place. */
 type LeftOut = { readonly path: string; readonly variable: string }
 
-/** A configuration; what is undefined of it is left to its default. */
+/** A configuration whose timeout is undefined where it is left to the default, and then not written down. */
 type Written = Omit<Config, "timeoutMs"> & { readonly timeoutMs: number | undefined }
 
 /** A configuration as TOML, and what was left out of it. */

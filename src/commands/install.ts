@@ -109,7 +109,7 @@ async function planInstallation(given: Given, order: InstallOrder, world: World)
   }
 }
 
-// Our own variables count here, since what they say goes into the config file.
+// Of ecrelay's own variables too, since what they say goes into the config file.
 function asTheUnitSees(world: World, user: UnixUser, carried: Environment): World {
   const ours = Object.entries(world.env).filter(([name]) => name.startsWith("ECRELAY_"))
   const env = { PATH: world.env.PATH, ...Object.fromEntries(ours), HOME: user.home, ...carried }
@@ -146,7 +146,7 @@ async function configFileOf(
   world: World,
 ): Promise<{ readonly path: string; readonly text?: string }> {
   if (!byFlag && existing) return { path: existing }
-  // Written down, its default would be somebody's word the next time.
+  // A default that was written down would count as given the next time.
   const timeoutMs = settled.includes("timeout") ? config.timeoutMs : undefined
   const { text, notes } = await formatConfig({ ...config, timeoutMs }, world)
   const folder = folderOf(order).config

@@ -96,7 +96,7 @@ async function keepFresh(
     })
   }
   await runSession(session, wishes, service, AbortSignal.any([stop, replaced.signal]))
-  // Those that came meanwhile are of this session still.
+  // Reloads that were asked for meanwhile still belong to this session.
   let read: unknown
   while (read !== reading && !stop.aborted) {
     read = reading
@@ -179,7 +179,7 @@ function createTokens({ aws, config, world, log }: Session): TokenStore {
   })
 }
 
-// What many targets fail by at once, such as AWS or a database that is down, is said once.
+// A cause that many targets share, such as AWS or a database that is down, is said once.
 function logAttempts(attempts: readonly Attempt[], log: Log): void {
   const byCause = Map.groupBy(attempts, ({ outcome }) => outcome.error ?? outcome)
   for (const alike of byCause.values()) {

@@ -1,5 +1,4 @@
 // `ecrelay status`: what every target holds, and until when.
-
 import { withDeadline } from "../clock.ts"
 import { described, type Outcome } from "../outcome.ts"
 import { deliveriesOf, type PlannedDelivery } from "../plan.ts"

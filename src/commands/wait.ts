@@ -1,6 +1,5 @@
 // `ecrelay wait`: until every target is fresh, or the time is over; for what starts after the logins are there. Reads
 // only. A target that cannot be read is not waited for, and is said.
-
 import { withDeadline } from "../clock.ts"
 import { formatDuration } from "../duration.ts"
 import { exitCodeOfStatuses, formatStatuses, statusesAsJson } from "../report.ts"
