@@ -44,7 +44,7 @@ export function setAccess(
     } catch (cause) {
       throw place.access?.owner ? giftError(place, cause) : ownerError(place, cause)
     }
-  // After the owner, for a change of owner takes bits of the mode away.
+  // After the owner, since a change of owner clears bits of the mode.
   if (place.access) enforceMode(fd, place.access.mode, place)
   else if (was) fs.fchmodSync(fd, Number(was.mode) & 0o7777)
 }

@@ -23,7 +23,7 @@ export type Edit<Result> = (bytes: Buffer | undefined) => {
 
 type Content = { readonly bytes: Buffer; readonly stat: fs.BigIntStats }
 
-// Times that somebody may come in between before we leave it to the next retry.
+// How often somebody may come in between before it is left to the next retry.
 const MOST_ROUNDS = 5
 
 /** What the file holds, undefined if it is not there. */
@@ -59,7 +59,7 @@ export async function replaceFile<Result>(
     const file = await followLinks(place.path)
     removeLeftovers(file, place.deps.clock)
     for (let round = 0; round < MOST_ROUNDS; round++) {
-      // Before any lock, and once more after each rename: a login without a lock may have undone it.
+      // Before any lock, and again after each rename: a writer that takes no lock may have undone it.
       const now = load(file)
       const next = edit(now?.bytes)
       if (isDone(now, next.bytes, place)) return next.result
@@ -89,7 +89,7 @@ export async function whyNotWritable(place: FilePlace): Promise<unknown> {
   }
 }
 
-// A mount from the same file system shows in Linux' own list alone (proc(5): the fifth field, blanks and the like in octal).
+// A mount of the same file system shows only in Linux's own list (proc(5): the fifth field, with blanks and the like in octal).
 function isMountPoint(file: string): boolean {
   try {
     const points = fs.readFileSync("/proc/self/mountinfo", "utf8").split("\n")
@@ -216,7 +216,7 @@ function load(file: string): Content | undefined {
 const isDone = (now: Content | undefined, bytes: Buffer | undefined, place: FilePlace) =>
   !bytes || (now !== undefined && holds(now, bytes) && accessDifference(now.stat, place) === undefined)
 
-// Renaming would not ask: but a file that its owner made read-only is to stay as it is, unless we are told its mode.
+// A rename does not ask for it, but a file that its owner made read-only is to stay as it is, unless we are told its mode.
 const mustBeWritable = ({ access, inPlace }: FilePlace) => inPlace || access === undefined
 
 const holds = (content: Content | undefined, bytes: Buffer) => content?.bytes.equals(bytes) ?? false

@@ -22,13 +22,13 @@ export function fixedFolder(template: string): string {
 
 /**
  * The real path behind every link in an absolute path, also where the last of them point to nothing yet.
- * The one step that is handed to another thread: where a file system hangs, its sink alone waits here, until its deadline.
- * Those after it are done at once: handing each over would be a tenth of a run.
+ * This step alone is asynchronous, so that where a file system hangs, its sink alone waits, until its deadline. The steps after
+ * it are synchronous: to hand each to another thread would take a tenth of a run.
  */
 export async function followLinks(path: string): Promise<string> {
   let links = 0
   const follow = async (from: string): Promise<string> => {
-    // What is there takes one call, and needs leave to read nothing above it.
+    // What is there takes one call, and no folder above it needs to be readable.
     const real = await realpath(from).catch(unlessMissing)
     if (real !== undefined) return real
     const link = await readlink(from).catch(unlessNoLink)

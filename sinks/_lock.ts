@@ -19,9 +19,9 @@ export type Lock = {
 }
 
 const HEARTBEAT_MS = 1_000
-// A ticket that does not change for this long while we watch belongs to nobody alive.
+// A ticket that does not change for this long while we watch has no living owner.
 const DEAD_AFTER_MS = 5_000
-// One that did not change for this long need not be watched first.
+// A ticket that has not changed for this long need not be watched first.
 const LEFTOVER_AFTER_MS = 60_000
 const PATIENCE_MS = 30_000
 
@@ -99,7 +99,7 @@ function makeTicket(file: string, clock: Clock): Lock {
   const path = join(dirname(file), ticketPrefix(file) + randomTicketId())
   const fd = openTicket(path)
   const stop = new AbortController()
-  // A ticket that can beat no more is taken for dead and removed: its owner learns of it at the rename.
+  // If the heartbeat fails, the ticket is taken for dead and removed, which we learn at the rename.
   const beating = keepBeating(fd, clock, stop.signal).catch(() => {})
   const release = async () => {
     stop.abort()

@@ -49,7 +49,7 @@ const forms: Readonly<Record<LoginFormat, Form>> = {
       const entry = { auth: Buffer.from(`${userName}:${password}`).toString("base64") }
       const config = held === undefined ? undefined : asObject(held)
       const auths = asRecord(config?.auths)
-      // Of the same content, a text of another layout stays as it is.
+      // A text of the same content in another layout stays as it is.
       if (held !== undefined && isDeepStrictEqual(auths?.[host], entry)) return held
       return toJson({ ...config, auths: { ...auths, [host]: entry } })
     },

@@ -2,13 +2,13 @@
 // wrapped; without control characters, which a terminal would obey; and short.
 import type { Credential } from "../src/credential.ts"
 
-// A piece of a secret this long is taken for that secret; anything shorter is of no use to whoever reads it.
+// A piece of a secret this long is hidden; anything shorter is of no use to whoever reads it.
 const PIECE_LENGTH = 12
 const READ_CHARACTERS = 8192
 const SHOWN_CHARACTERS = 600
 const REDACTED = "[redacted]"
 
-/** Makes texts fit to be shown, which knows these credentials. */
+/** A function that makes texts fit to be shown, without any of these credentials in them. */
 export function createRedaction(credentials: readonly Credential[]): (text: string) => string {
   let forms: ReadonlySet<string> | undefined
   return (text) => {

@@ -11,7 +11,7 @@ export function splitWords(text: string): readonly string[] | undefined {
   while (rest !== "") {
     const word = WORD.exec(rest)?.[0] ?? ""
     rest = rest.slice(word.length)
-    // Whatever ends a word that is not a blank is a quote or a backslash without its other half.
+    // A word that ends at anything but a blank ends at a quote or a backslash without its other half.
     if (!/^([ \t\r\n]|$)/.test(rest)) return undefined
     words.push(word.replace(PIECE, unquote))
     rest = rest.replace(BLANKS, "")

@@ -1,6 +1,6 @@
 // Airflow's REST API: a docker connection for each registry, for Airflow 2 (v1) and 3 (v2). REST never shows a
 // password, so what a connection holds cannot be read and every delivery writes; connections that are not ECR logins
-// are not ours. Amazon MWAA's web servers are reached through AWS, who then asks being AWS's to say.
+// are not ours. Amazon MWAA's web servers are reached through AWS, which knows us by our AWS identity.
 import * as v from "valibot"
 import type { DeliveryError } from "../src/errors.ts"
 import {

@@ -12,7 +12,7 @@ import { joinWords, splitWords } from "./_words.ts"
 
 const TYPE = "exec"
 
-// What a program needs to know of its user and its machine; whatever else it wants is asked for by name.
+// What a program needs to know of its user and its machine; any other variable has to be named with `env`.
 const ENVIRONMENT =
   `PATH HOME USER LOGNAME LANG LC_ALL TZ TMPDIR XDG_RUNTIME_DIR CREDENTIALS_DIRECTORY`.split(" ")
 const DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
@@ -82,7 +82,7 @@ export default defineSink({
         ? { read: (targets: readonly Target[], signal: AbortSignal) => read(targets, [], exec, signal) }
         : {}),
       check: (targets, signal) => check(targets, exec, signal),
-      // Asked what it holds first where it reads. What is shorter than the default leaves that as it is.
+      // Twice where it is asked first what it holds. A timeout below the default does not shorten that of ecrelay itself.
       ...(timeout > 30_000 ? { deliveryMs: answers.includes("read") ? 2 * timeout : timeout } : {}),
       folders: async () => "anywhere",
     }

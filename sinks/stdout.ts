@@ -27,7 +27,8 @@ export default defineSink({
   create: ({ format }, deps) => ({
     type: TYPE,
     takesStdout: true,
-    // All but lines of JSON is one text, which a second registry would spoil: one name, so that the plan refuses it.
+    // Only lines of JSON can follow each other. Any other form is one text: with one name for all registries, the plan
+    // refuses a second one.
     targets: (registry) => [
       format === "json"
         ? { registry, slot: registry.host, name: `standard output ${registry.host}` }

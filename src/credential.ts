@@ -45,7 +45,7 @@ export const ECR_USER_NAME = "AWS"
 /** A login token lives this long, always: the caller cannot shorten it (AWS's API reference). */
 export const TOKEN_LIFETIME_MS = 12 * 3_600_000
 
-// An expiry further ahead than a token lives, with an hour for clocks that are off, was not made by AWS.
+// AWS makes no token that expires later than this, an hour for clocks that are off included.
 const BELIEVED_LIFETIME_MS = TOKEN_LIFETIME_MS + 3_600_000
 
 const BASE64 = /^[A-Za-z0-9+/_-]+={0,2}$/

@@ -24,7 +24,7 @@ export {
 /** One slot of a sink for one registry: a connection id, a parameter name, an `auths` key. */
 export type Target = {
   readonly registry: Registry
-  /** The slot as the sink knows it. One a registry, unless it holds the logins of several, as a parameter with a docker config does. */
+  /** The slot as the sink knows it. Registries share one only where it can hold several logins, such as a docker config. */
   readonly slot: string
   /** Place and slot for people, plans, logs and duplicate detection: two targets are one if these are equal. */
   readonly name: string
@@ -52,10 +52,10 @@ export type Held =
       readonly expiresAt: number | undefined
       /**
        * Why it is not what we would write, password aside: `host is https://…`; absent where all is right. What differs is
-       * due at once: `deliver` mends it, with the login that is there if that outlives ours and can be kept, else with ours.
+       * due at once: `deliver` mends it, and keeps the login that is there if that outlives ours and can be kept.
        */
       readonly differs?: string
-      /** Here and where nothing is there: what to do about it, where `deliver` refuses to mend it. */
+      /** What to do about it where `deliver` refuses to mend it; `missing` has the same. */
       readonly hint?: string | undefined
     }
   | { readonly state: "unreadable"; readonly error: DeliveryError }
@@ -110,9 +110,9 @@ export type Sink = {
    * knows. Absent: none. Reads configuration at most.
    */
   folders?(signal: AbortSignal): Promise<readonly string[] | "anywhere">
-  /** How long one delivery may take by its own options, in milliseconds, for a default of --timeout that leaves it that. */
+  /** How long one delivery may take by the sink's own options, in milliseconds: the default of --timeout allows for it. */
   readonly deliveryMs?: number
-  /** For targets in files, so that no two are written over each other; rows of a database that is one are none. */
+  /** For targets that are files or parts of one, so that no two are written over each other. Not for rows of a database file. */
   readonly files?: TargetFiles
   /** Writes the logins to standard output, where nothing else may stand then: `refresh` alone can be used with it. */
   readonly takesStdout?: true
@@ -180,7 +180,7 @@ export type SinkKind<Schema extends OptionsSchema = OptionsSchema> = {
   readonly options: Schema
   /** The options that default to what [airflow] and --airflow-url say. */
   readonly airflowDefaults?: readonly ("url" | "fernet_key")[]
-  /** For a kind that only its options tell: the kind that they mean, which is used in its place. Throws a ConfigError. */
+  /** Where only the options tell which kind is meant: loads that kind, which takes this one's place. Throws a ConfigError. */
   readonly loadActual?: (
     options: Readonly<Record<string, unknown>>,
     deps: Pick<SinkDeps, "uid">,

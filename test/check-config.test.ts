@@ -145,7 +145,7 @@ describeWithService("pgbouncer", "PgBouncer", () =>
       name: "a user whom the connection pooler does not know",
       level: "error",
       code: "pooler-refused",
-      says: "the connection pooler let us not in",
+      says: "the connection pooler did not let us in",
       fix: "check user, password and database of the URL against PgBouncer's configuration",
       make: () => {},
       run: ({ url }) => ({

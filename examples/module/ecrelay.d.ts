@@ -32,7 +32,7 @@ declare module "ecrelay" {
   /** One slot of a sink for one registry: a connection id, a parameter name, an `auths` key. */
   type Target = {
     readonly registry: Registry
-    /** The slot as the sink knows it. One a registry, unless it holds the logins of several, as a parameter with a docker config does. */
+    /** The slot as the sink knows it. Registries share one only where it can hold several logins, such as a docker config. */
     readonly slot: string
     /** Place and slot for people, plans, logs and duplicate detection: two targets are one if these are equal. */
     readonly name: string
@@ -69,10 +69,10 @@ declare module "ecrelay" {
         readonly expiresAt: number | undefined
         /**
          * Why it is not what we would write, password aside: `host is https://…`; absent where all is right. What differs is
-         * due at once: `deliver` mends it, with the login that is there if that outlives ours and can be kept, else with ours.
+         * due at once: `deliver` mends it, and keeps the login that is there if that outlives ours and can be kept.
          */
         readonly differs?: string
-        /** Here and where nothing is there: what to do about it, where `deliver` refuses to mend it. */
+        /** What to do about it where `deliver` refuses to mend it; `missing` has the same. */
         readonly hint?: string | undefined
       }
     | {
@@ -122,7 +122,7 @@ declare module "ecrelay" {
      * knows. Absent: none. Reads configuration at most.
      */
     folders?(signal: AbortSignal): Promise<readonly string[] | "anywhere">
-    /** How long one delivery may take by its own options, in milliseconds, for a default of --timeout that leaves it that. */
+    /** How long one delivery may take by the sink's own options, in milliseconds: the default of --timeout allows for it. */
     readonly deliveryMs?: number
     /** Writes the logins to standard output, where nothing else may stand then: `refresh` alone can be used with it. */
     readonly takesStdout?: true

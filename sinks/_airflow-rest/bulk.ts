@@ -17,7 +17,7 @@ export async function writeInBulk(
   for (let i = 0; i < due.length; i += client.bulk)
     try {
       const successes = await writeChunk(client, due.slice(i, i + client.bulk))
-      // Older servers, gateways and odd entities: one by one it is known which it is.
+      // An older server, a gateway, an odd entity: writing them one by one tells which it is.
       if (!successes) return { done }
       for (const connId of successes) done.add(connId)
     } catch (error) {

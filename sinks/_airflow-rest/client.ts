@@ -11,7 +11,7 @@ export type Client = {
   readonly api: Api
   /** What Airflow calls its own version. */
   readonly version: string
-  /** Whether a list among the query's parameters arrives as it was sent. */
+  /** Whether `update_mask`, which is a list in the query, arrives as it was sent. */
   readonly masks: boolean
   /** How many connections one bulk call may carry. */
   readonly bulk: number
@@ -69,7 +69,7 @@ type Login = ReturnType<typeof keepLogin>
 /** Shares one login among all calls of a delivery. */
 function keepLogin(logIn: () => Promise<Authorization>, { clock }: Pick<SinkDeps, "clock">) {
   let held: Promise<Authorization> | undefined
-  // A login that is refused although it is new will not be accepted at the next attempt.
+  // Whether a call was accepted since the last login: one that is refused although it is new is not tried again.
   let proven = true
   async function replace(old: Authorization): Promise<Authorization> {
     if ((await held) === old) held = logIn()

@@ -14,7 +14,7 @@ export type Found = Row & { readonly passwordless: boolean; readonly extra: stri
 /** How many calls are under way at most: the web server has few workers, and a login by password costs it much. */
 export const PARALLEL = 8
 
-// Up to as many are asked for one by one: a list may have many pages.
+// Up to this many are asked for one by one, since a list may have many pages.
 const FEW = 3
 const PAGE = 100
 
@@ -119,7 +119,7 @@ function pathOf(connId: string): string {
   return `connections/${encodeURIComponent(connId)}`
 }
 
-// A gateway's page is no word of Airflow's.
+// A 404 that is not JSON is a gateway's page and not Airflow's answer.
 function isMissing({ status, body }: Answer): boolean {
   return status === 404 && typeof body === "object"
 }

@@ -54,7 +54,7 @@ export function refusalOf(
   { adopt }: Policy,
 ): Refusal | undefined {
   if (found instanceof RestError) return found
-  // What the database takes for the id, by another case or more, the server shows for it: that one is never ours.
+  // A database that ignores case, say, has the server show another connection for this id: that one is never ours.
   if (found && found.connId !== connId) return takenFor(connId, found.connId)
   return claimRows([{ connId, registry }], found ? [found] : [], { adopt, unmakeable: new Map() })[0]?.refusal
 }

@@ -28,8 +28,8 @@ export async function openEnvironment(
   return {
     api: Number.parseInt(version, 10) >= 3 ? "v2" : "v1",
     version,
-    // How MWAA passes on a parameter that is a list is told nowhere, and Airflow answers 200 to a mask that it does not
-    // understand. Both APIs change the fields that are there, and no other, where there is no mask.
+    // It is documented nowhere how MWAA passes on a parameter that is a list, and Airflow answers 200 to a mask that it does
+    // not understand. Without a mask, both APIs change the fields that are given, and no other.
     masks: false,
     bulk: BULK,
     call: async (call) => refuseStrangers(await send(call)),

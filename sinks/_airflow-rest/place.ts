@@ -93,7 +93,7 @@ async function loadField(option: string, text: string, deps: Pick<SinkDeps, "sec
   try {
     return (await deps.secret(text)).reveal()
   } catch (cause) {
-    // Says what is missing, never what was found; only here it is known for which option.
+    // Says what is missing, never what was found. Only here is it known for which option.
     const { message, hint } = cause as Partial<DeliveryError>
     throw new RestError(`${option}=${message}`, {
       code: "reference-unresolved",

@@ -31,7 +31,7 @@ export async function findConnection(
   })
 }
 
-// MySQL's collation takes both for one, and Airflow with it; whoever reads our words need not.
+// MySQL's collation equates the two ids, and so does Airflow on it. We refuse to, since a person would not.
 function likeOf(connId: string): AirflowError {
   return new AirflowError(`the database takes it for ${connId}`, {
     code: "conn-id-taken",

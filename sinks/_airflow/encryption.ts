@@ -12,7 +12,7 @@ export type Encryption =
   | { readonly keys: FernetKeys; readonly warning?: undefined }
   | { readonly keys: undefined; readonly warning: string }
 
-// How many rows are tried at a time; of rows that are not ours, no more than these.
+// How many rows are tried at a time. Of rows that are not ours, only this many are tried at all.
 const SAMPLE_ROWS = 20
 
 type Readable = Pick<Session, "table" | "query" | "maxStatementBytes">

@@ -1,12 +1,12 @@
 // Connection ids as MySQL and MariaDB take them: which of them their column cannot hold, and which its collation equates
-// with others (by case, accents, blanks at the end, ß and ss). The server itself is asked: no rule of ours is its own.
+// with others (by case, accents, trailing blanks, ß and ss). The server itself is asked: no rule of ours would match its own.
 import { AirflowError } from "./error.ts"
 import { takenFor } from "./rows.ts"
 import { type Collation, chunksOf, type Session } from "./session.ts"
 
 type Readable = Pick<Session, "table" | "columns" | "query" | "maxStatementBytes">
 
-/** Why the column cannot hold some of these ids, by id. Such a one makes a statement fail that asks for it with others. */
+/** Which of these ids the column cannot hold, and why. One such id would make a statement fail for all ids in it. */
 export async function findUnholdable(
   session: Readable,
   connIds: readonly string[],
@@ -17,7 +17,7 @@ export async function findUnholdable(
   // ASCII is in all of them, and so are most ids.
   const doubtful = connIds.filter((connId) => /[^ -~]/.test(connId))
   for (const chunk of chunksOf(doubtful, session, sizeOf)) {
-    // Another character takes the place of what a character set has not.
+    // A character that the set does not have comes back as another one.
     const selects = chunk.map((_, i) => `SELECT ${i} AS n, CONVERT(? USING ${charset}) AS held`)
     for (const { n, held } of await session.query(selects.join(" UNION ALL "), chunk)) {
       const connId = chunk[Number(n)] as string
@@ -35,8 +35,8 @@ function notIn(charset: string, connId: string): AirflowError {
 }
 
 /**
- * Why some of these ids, none of which has a row, cannot be made, by id: the database takes them for that of a row, or
- * for one that stands before them here.
+ * Which of these ids, none of which has a row, cannot be made, and why: the database equates them with the id of a row, or
+ * with one that stands before them here.
  */
 export async function findEquated(
   session: Readable,
@@ -51,14 +51,14 @@ export async function findEquated(
       const connId = chunk[Number(n)] as string
       if (!first.has(weight)) first.set(weight, connId)
       const taker = owner === null ? first.get(weight) : String(owner)
-      // One that was made a moment ago takes itself for itself.
+      // The row that it is equated with may be its own, made a moment ago.
       if (taker !== undefined && taker !== connId) equated.set(connId, takenFor(connId, taker))
     }
   return equated
 }
 
-// Among themselves they are compared by their sort keys, since no statement holds all of them. With the table the server
-// compares them: a blank at the end, which no id of ours has, changes the key and in most collations not the comparison.
+// Among themselves the ids are compared here, by their sort keys, since they may not fit into one statement. With those of the
+// table the server compares them: a trailing blank, which no id of ours has, changes the key but mostly not the comparison.
 function likesOf({ table, query }: Readable, { charset, name }: Collation, connIds: readonly string[]) {
   const id = `CONVERT(w.given USING ${charset}) COLLATE ${name}`
   const given = connIds.map((_, i) => (i === 0 ? "SELECT 0 AS n, ? AS given" : `SELECT ${i}, ?`))

@@ -49,7 +49,7 @@ export const MEANINGS: readonly Meaning[] = [
     // PgBouncer has one code for whatever keeps a client out, passing or not; 1.18 even for a wrong password.
     codes: /^08P01$/,
     code: "pooler-refused",
-    message: "the connection pooler let us not in",
+    message: "the connection pooler did not let us in",
     quotes: true,
     hint: "check user, password and database of the URL against PgBouncer's configuration; its log tells more",
   },

@@ -12,7 +12,7 @@ import { loadMysqlTls, type MysqlTls } from "./tls-files.ts"
 const CONNECT_TIMEOUT_MS = 10_000
 
 // Strict, so that what does not fit is an error, and without NO_BACKSLASH_ESCAPES, since the driver escapes with
-// backslashes. Waiting for others' locks is the core's business: it tries again.
+// backslashes. Waits for others' locks for a moment only: the core tries again.
 const SETTINGS = `SET SESSION sql_mode = 'STRICT_ALL_TABLES', sql_safe_updates = 0,
   lock_wait_timeout = 3, innodb_lock_wait_timeout = 3`
 
@@ -38,12 +38,12 @@ async function openWith(
   signal.throwIfAborted()
   const { default: mysql } = await import("mysql2")
   const connection = mysql.createConnection(driverOptions(place, address, tls))
-  // Its own `destroy` reads on what the server has sent, and complains on the terminal about the order.
+  // The driver's own `destroy` goes on reading what the server has sent, and complains on the terminal about its order.
   const cut = () => (connection as unknown as { stream: Duplex }).stream.destroy()
   signal.addEventListener("abort", cut, { once: true })
   const close = async () => {
     signal.removeEventListener("abort", cut)
-    // Takes leave, so that the server does not log an aborted connection.
+    // Says goodbye, so that the server does not log an aborted connection.
     connection.end()
   }
   try {

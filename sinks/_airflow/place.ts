@@ -100,7 +100,7 @@ async function loadReference(option: string, reference: string, deps: PlaceDeps)
   try {
     return (await deps.secret(reference)).reveal()
   } catch (cause) {
-    // Says what is missing, never what was found; only here it is known for which option of which place.
+    // Says what is missing, never what was found. Only here is it known for which option.
     const { message, hint } = cause as Partial<DeliveryError>
     throw new AirflowError(`${option}=${message}`, {
       code: "reference-unresolved",

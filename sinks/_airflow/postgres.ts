@@ -63,7 +63,7 @@ async function openAddress(
     // A function, since the driver would take PGPASSWORD for an empty text.
     password: () => url.password?.reveal() ?? "",
     connection: { application_name: "ecrelay", ...(startup ? { options: startup } : {}) },
-    // Called again for a second connection: what was lost is lost, and the core tries again.
+    // The driver would call it again to reconnect: what was lost stays lost, and the core tries again.
     socket: () => {
       const socket = connection.take()
       if (socket) return socket
@@ -75,7 +75,7 @@ async function openAddress(
   signal.addEventListener("abort", cut, { once: true })
   const close = async () => {
     signal.removeEventListener("abort", cut)
-    // Takes leave; the driver would wait in vain for a connection that is gone.
+    // Says goodbye to the server. On a connection that is gone, the driver would wait in vain.
     if (connection.isOpen()) await sql.end({ timeout: 1 })
     connection.destroy()
   }
@@ -185,12 +185,12 @@ async function sessionOf(sql: Sql, schemas: readonly string[], close: () => Prom
   }
 }
 
-// Waiting for others' locks is the core's business, which tries again; and whoever wants the table that an ALTER waits
-// for, waits as long as we do. LOCAL, since through PgBouncer the session is not ours.
+// Waits for others' locks for a moment only: the core tries again, and while an ALTER waits for the table, everybody else who
+// wants it waits behind it. LOCAL, since through PgBouncer the session is not ours.
 const BEGIN = "BEGIN; SET LOCAL lock_timeout = '3s'"
 
-// By plain statements on the one connection: the driver's own `begin` writes its ROLLBACK to a socket that is gone when
-// the server goes away in the midst, and that error nobody can catch.
+// By plain statements on the one connection. Where the server goes away in the midst, the driver's own `begin` writes its
+// ROLLBACK to a socket that is gone, and nobody can catch that error.
 async function inTransaction(sql: Sql, query: Query, work: () => Promise<void>): Promise<void> {
   await sql.unsafe(BEGIN).simple()
   try {

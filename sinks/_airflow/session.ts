@@ -2,7 +2,7 @@
 // PostgreSQL, MySQL and SQLite stands behind this interface; every decision is made above it, once for all three.
 import type { Dialect } from "./database-url.ts"
 
-/** What a statement takes for a `?`. Truths are written into the statement: not every driver binds a boolean. */
+/** What a statement takes for a `?`. Booleans are written into the statement, since not every driver binds them. */
 export type Value = string | number | null
 
 /** A row as the driver gives it, by the names in the statement. */

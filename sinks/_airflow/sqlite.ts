@@ -9,7 +9,7 @@ import { openDatabase, type SqliteDatabase } from "./sqlite-driver.ts"
 
 // Airflow's own writers hold the lock for milliseconds. The whole program stands still while we wait.
 const BUSY_TIMEOUT_MS = 500
-// Ten thousand connections and more: each of their pages is read once. It is taken as it is used.
+// Room for more than ten thousand connections, so that each page is read once. Memory is taken only as it is used.
 const CACHE_KIB = 64 * 1024
 
 /** Opens Airflow's SQLite database. AirflowError `database-missing`, `table-missing`; else the driver's errors. */
@@ -21,7 +21,7 @@ export async function openSqlite(url: DatabaseUrl): Promise<Session> {
     execute(db, `PRAGMA busy_timeout = ${BUSY_TIMEOUT_MS}`)
     // WAL's own default keeps the last commit in memory for a while; what we resolved must survive a power cut.
     execute(db, "PRAGMA synchronous = FULL")
-    // Where a transaction outgrew the cache, it would lock Airflow's readers out from there on, not from its commit on.
+    // A transaction that outgrows the cache would lock Airflow's readers out from then on, and not only for its commit.
     execute(db, "PRAGMA cache_spill = OFF")
     execute(db, `PRAGMA cache_size = -${CACHE_KIB}`)
     return sessionOf(db, readColumns(db))
@@ -65,7 +65,7 @@ function readColumns(db: SqliteDatabase): readonly Column[] {
 // Always by a prepared statement: the errors of Deno's `exec` have no code.
 function execute(db: SqliteDatabase, text: string, values: readonly Value[] = []): readonly ResultRow[] {
   const statement = db.prepare(text)
-  // better-sqlite3 gives rows only of what returns rows; node:sqlite makes no difference and has no such word.
+  // better-sqlite3 throws on `all` for a statement that returns no rows; node:sqlite does not, and has no `reader`.
   if (statement.reader !== false) return statement.all(...values) as ResultRow[]
   statement.run(...values)
   return []
@@ -105,7 +105,7 @@ function sessionOf(db: SqliteDatabase, columns: readonly Column[]): Session {
   }
 }
 
-// Another one after every change of somebody else's (sqlite.org/pragma.html#pragma_data_version).
+// Changes with every commit of another connection (sqlite.org/pragma.html#pragma_data_version).
 const dataVersion = (db: SqliteDatabase) => execute(db, "PRAGMA data_version")[0]?.data_version
 
 // One statement prepared, many executions: the fastest here, where there is no network between.

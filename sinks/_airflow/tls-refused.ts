@@ -1,5 +1,5 @@
 // Options of a database URL that bear on whom is trusted and that we cannot keep. They are refused, never left out: that
-// could trust more than was asked. What a name beginning with ssl, tls or gss asks for and nobody here knows, as well.
+// could trust more than was asked. So is any other option that begins with ssl, tls or gss and is not known here.
 import type { DatabaseUrl } from "./database-url.ts"
 import { AirflowError } from "./error.ts"
 

@@ -49,7 +49,7 @@ export async function findTraps(
   ]
 }
 
-// Airflow looks into its environment before the database. What is set here need not be set for Airflow, and may be.
+// Airflow looks into its environment before the database. Whether what is set here is set for Airflow too, we cannot know.
 function elsewhere({ connId, name }: NamedSlot, { env }: AirflowConfigDeps): readonly Finding[] {
   const variable = `AIRFLOW_CONN_${connId.toUpperCase()}`
   if (!env[variable]) return []

@@ -48,7 +48,7 @@ export function isNamed(error: unknown, name: string): error is CallError {
   return error instanceof CallError && error.errorName === name
 }
 
-/** What a service's own errors mean, by their names; what is missing here AwsAccess explains. */
+/** What a service's own errors mean, by their names; AwsAccess explains all others. */
 export type Meanings = Readonly<
   Record<
     string,
@@ -87,7 +87,7 @@ export function asDeliveryError(error: CallError, context: CallContext): Deliver
   return targetError(sink, target, words, quotes ? undefined : error.cause)
 }
 
-// Long enough not to be met by chance, short enough to find a quotation that was cut.
+// Long enough not to be met by chance, short enough to find a quotation that was cut off.
 const PART = 12
 
 /** Whether a text quotes a part of the password, raw or as docker writes it. */

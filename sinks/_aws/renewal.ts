@@ -1,5 +1,5 @@
-// What the text in one slot becomes of the logins for it: a docker config takes those of several registries, every other
-// form one. Pure; a login that does not fit fails alone.
+// What becomes of the text in one slot when logins are put into it: those of several registries into a docker config, one
+// into every other form. Pure; a login that does not fit fails alone.
 import { outlives } from "../../src/credential.ts"
 import type { DeliveryError } from "../../src/errors.ts"
 import type { Delivery, DeliveryResult, Target } from "../../src/sink.ts"
@@ -18,7 +18,7 @@ export type Renewing = {
   readonly problemOf: (value: string, target: string) => DeliveryError | undefined
 }
 
-/** Puts logins into the text that a slot holds, undefined where that is none. */
+/** Puts logins into the text that a slot holds; undefined where it holds none. */
 export function renew(
   held: string | undefined,
   deliveries: readonly Delivery[],

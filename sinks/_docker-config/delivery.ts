@@ -26,7 +26,7 @@ export function deliver(
   { place, allowShadowed }: Policy,
   signal: AbortSignal,
 ): Promise<readonly DeliveryResult[]> {
-  // What an earlier round of this call wrote is found in place by the last one, and was delivered all the same.
+  // The last round of this call finds what an earlier one wrote, which is `delivered` all the same.
   const written = new Set<string>()
   return replaceFile(
     place,
@@ -107,7 +107,7 @@ export async function check(
   }
 }
 
-// Some clients take the entry that is written as an image's name is not.
+// Some clients take an entry whose key is not the bare host, as image names have it.
 function staleTwin(subject: string, twin: string): Finding {
   const message = `the same registry stands there as "${twin}" too, which some clients take first`
   const fix = "`ecrelay refresh` removes it"

@@ -31,8 +31,8 @@ type Reply<Name extends Action> = {
 }
 
 /**
- * Asks a command; `credentials` are those that the request holds, or that the command may know otherwise. Rejects with a
- * DeliveryError where it could not be started or gave no answer, and with the signal's reason.
+ * Asks a command. `credentials` are those that it knows, from this request or an earlier one, and that are never shown. Rejects
+ * with a DeliveryError where it could not be started or gave no answer, and with the signal's reason.
  */
 export async function ask<Name extends Action>(
   action: Name,

@@ -1,4 +1,5 @@
-// Whether a delivery would be let in: the program can be run and changed by nobody else, and, where it answers `check`, what it says itself.
+// Whether a delivery would be let in: whether the program can be run, whether others could change it, and what it says
+// itself where it answers `check`.
 import { constants } from "node:fs"
 import { access, stat } from "node:fs/promises"
 import type { Finding, Target } from "../../src/sink.ts"

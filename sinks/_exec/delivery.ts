@@ -44,7 +44,7 @@ async function deliverDue(
     exec,
     signal,
   )
-  // A bad end without a word on what failed means that all did.
+  // Where it ended badly and named nothing that failed, everything did.
   if (failure && !answer?.registries.some(({ outcome }) => outcome === "failed")) throw failure
   const answered = new Map(answer?.registries.map((one) => [one.host, one]))
   return deliveries.map(({ target, credential }): DeliveryResult => {

@@ -60,7 +60,7 @@ export function startFailure(cause: unknown, place: string): unknown {
     says: `the system did not start it (${code})`,
     hint: "run it by hand as the same user to see what the system says",
   }
-  // Without the cause's own text: it quotes nothing that we do not.
+  // Not the cause itself: its text would say nothing more, and may quote the arguments.
   return execError(place, words, Object.assign(new Error(code), { code }))
 }
 

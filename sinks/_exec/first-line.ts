@@ -18,7 +18,7 @@ export async function firstLineFault(
   const bytes = await firstBytes(file)
   if (!bytes) return undefined
   const [, line] = /^#!([^\n]*)/.exec(bytes.toString("utf8")) ?? []
-  // Whatever holds a zero is a program of some machine; a text needs somebody to read it.
+  // A file with a zero byte is a program of some machine; a text needs an interpreter.
   if (line === undefined) return bytes.includes(0) ? undefined : { code: "ENOEXEC" }
   const [, interpreter = "", argument = ""] = /^[ \t]*([^ \t]*)[ \t]*(.*?)[ \t]*$/s.exec(line) ?? []
   if (!interpreter) return { code: "ENOEXEC" }

@@ -42,7 +42,7 @@ export async function runCommand(
   signal: AbortSignal,
 ): Promise<Ended> {
   signal.throwIfAborted()
-  // Some of what keeps a program from starting is thrown here, some comes as an event.
+  // What keeps a program from starting is partly thrown here, and partly comes as an event.
   const child = start(command, wantsOutput)
   const over = new AbortController()
   const said = listen(child)
@@ -122,7 +122,7 @@ async function endAll(
   endGroup(child.pid, "SIGKILL")
   running.delete(child.pid)
   if (running.size === 0) process.off("exit", endAllAtOnce)
-  // Whoever left the group may hold a pipe for ever.
+  // A process that left the group may hold a pipe open for ever.
   await within(PIPES_MS, closed)
   over.abort()
   for (const pipe of [child.stdin, child.stdout, child.stderr]) pipe?.destroy()

@@ -31,7 +31,7 @@ export function deliver(
       const obstacle = await whyNotGiven(place)
       if (obstacle) throw obstacle
       if (!canHold(policy.template, credential)) throw fileError(PASSWORD_FORM, place)
-      // What an earlier round of this call wrote is found in place by the last one, and was delivered all the same.
+      // The last round of this call finds what an earlier one wrote, which is `delivered` all the same.
       let written = false
       return await replaceFile<DeliveryResult>(
         place,

@@ -36,7 +36,7 @@ export const templates: Readonly<Record<(typeof FORMATS)[number], Template>> = {
   },
 }
 
-// What a place can hold, as a pattern to find it again: no more, lest what stands beside it be taken for a part of it.
+// What each place can hold, as a pattern to find it again. Narrow, lest what stands beside it be taken for a part of it.
 const VALUES = {
   host: "[\\w.:-]+",
   username: "[^\\s:]+",
@@ -76,7 +76,7 @@ const SAMPLE: Registry = {
   service: "ecr",
 }
 
-// Logins as AWS makes them, of each length that base64 pads otherwise, once and twice.
+// Tried with logins as AWS makes them, of every length that base64 pads differently, once (the password) and twice ({auth}).
 function isReadBack(text: string): boolean {
   const expiresAt = Date.UTC(2030, 0)
   return Array.from({ length: 9 }).every((_, more) => {
@@ -132,7 +132,7 @@ function loginIn(template: Template, text: string, registry: Registry): StoredLo
   const password = found.password ?? decoded?.password.reveal()
   if (password === undefined || [username, decoded?.userName].some((user) => user && user !== ECR_USER_NAME))
     return undefined
-  // A text of which nothing is fixed fits any other: only the password itself can tell then.
+  // Without the host in it, the template may fit any text: then only the password can tell.
   if (host !== registry.host && !looksLikeToken(password)) return undefined
   const told = Date.parse(expires_at ?? "")
   const isOther =

@@ -1,5 +1,5 @@
-// A sink of the user's own behind a guard: what it throws unforeseen, or answers otherwise than the contract says, becomes
-// a failure of that sink that names its file, and never one of ecrelay. The guard changes nothing of what is right.
+// A sink of the user's own behind a guard: an error that it did not foresee, or an answer that breaks the contract, becomes a
+// failure of that sink that names its file, and never a fault of ecrelay. What is right passes unchanged.
 import * as v from "valibot"
 import type { Credential } from "../../src/credential.ts"
 import { DeliveryError } from "../../src/errors.ts"
