@@ -29,6 +29,7 @@ export type DeliveryDeps = {
   readonly probe: Probe
 }
 
+/** A delivery whose target and credential are known. */
 type Parcel = Pick<Ready, "delivery" | "held"> & {
   readonly target: Target
   readonly credential: Credential
@@ -42,22 +43,38 @@ export async function deliver(
   deps: DeliveryDeps,
   signal: AbortSignal,
 ): Promise<readonly Outcome[]> {
-  const { plan, accounts } = deps
-  // Looked for again with every account that is known by now: an own registry may turn out to be a named one.
-  const duplicates = new Map(
-    duplicateTargets(plan, (source) => accounts.get(sourceKey(source))).map(({ name, message }) => [
-      name,
-      message,
-    ]),
-  )
-  const parcels = new Map<string, Parcel>()
-  // A registry that was wished for under both of its names.
-  const twins: { readonly delivery: PlannedDelivery; readonly of: Parcel }[] = []
   const outcomes = new Map<PlannedDelivery, Outcome>()
+  const { parcels, twins } = address(sink, ready, outcomes, deps)
+  const good: Parcel[] = []
+  for (const probed of await Promise.all(parcels.map((parcel) => probeParcel(parcel, deps, signal)))) {
+    if (!("error" in probed)) good.push(probed)
+    else outcomes.set(probed.parcel.delivery, failed(probed.parcel.delivery, probed.error, deps.accounts))
+  }
+  const results = good.length > 0 ? await deliverParcels(sink, good, deps, signal) : []
+  for (const [i, parcel] of good.entries()) outcomes.set(parcel.delivery, asOutcome(parcel, results[i], deps))
+  for (const { delivery, of } of twins) outcomes.set(delivery, outcomes.get(of.delivery) as Outcome)
+  return ready.map(({ delivery }) => outcomes.get(delivery) as Outcome)
+}
+
+/** A delivery of a registry that another one delivers too: planned once by its host, once as the caller's own. */
+type Twin = { readonly delivery: PlannedDelivery; readonly of: Parcel }
+
+/** Gives each delivery its target, one parcel a target; what has none or may not have it goes to `outcomes` as failed. */
+function address(
+  sink: PlannedSink,
+  ready: readonly Ready[],
+  outcomes: Map<PlannedDelivery, Outcome>,
+  { plan, accounts }: DeliveryDeps,
+): { readonly parcels: readonly Parcel[]; readonly twins: readonly Twin[] } {
+  // Looked for again with every account that is known by now: an own registry may turn out to be a named one.
+  const duplicates = duplicateTargets(plan, (source) => accounts.get(sourceKey(source)))
+  const refusals = new Map(duplicates.map(({ name, message }) => [name, message]))
+  const parcels = new Map<string, Parcel>()
+  const twins: Twin[] = []
   for (const { delivery, held, warning } of ready) {
     const { planned, index } = delivery
     const target = targetsOf(sink, planned, accounts.get(sourceKey(planned.source)))[index]
-    const refusal = target && duplicates.get(target.name)
+    const refusal = target && refusals.get(target.name)
     const twin = target && parcels.get(target.name)
     if (!target) outcomes.set(delivery, failed(delivery, noAccount(delivery), accounts))
     else if (refusal) outcomes.set(delivery, failed(delivery, refused(sink, target, refusal), accounts))
@@ -67,17 +84,7 @@ export async function deliver(
       parcels.set(target.name, { delivery, held, target, credential, warnings: warning ? [warning] : [] })
     }
   }
-  const good: Parcel[] = []
-  for (const probed of await Promise.all(
-    [...parcels.values()].map((parcel) => probeParcel(parcel, deps, signal)),
-  ))
-    if ("parcel" in probed)
-      outcomes.set(probed.parcel.delivery, failed(probed.parcel.delivery, probed.error, accounts))
-    else good.push(probed)
-  const results = good.length > 0 ? await deliverParcels(sink, good, deps, signal) : []
-  for (const [i, parcel] of good.entries()) outcomes.set(parcel.delivery, asOutcome(parcel, results[i], deps))
-  for (const { delivery, of } of twins) outcomes.set(delivery, outcomes.get(of.delivery) as Outcome)
-  return ready.map(({ delivery }) => outcomes.get(delivery) as Outcome)
+  return { parcels: [...parcels.values()], twins }
 }
 
 function credentialOf(
