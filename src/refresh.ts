@@ -88,19 +88,9 @@ async function refreshSink(
   const ready: Ready[] = []
   const pending = new Set<Promise<void>>()
   for (const deliveries of Map.groupBy(due, ({ planned }) => sourceKey(planned.source)).values()) {
-    const [first] = deliveries
-    if (!first) continue
-    const fetching = fetchToken(first.planned.source, deps, signal)
-      .then((held) => void ready.push(...deliveries.map((delivery) => ({ delivery, held }))))
-      .catch((error) => {
-        // For a target that missed the old token when it was new, the rest of its life is better than nothing.
-        const old = signal.aborted ? undefined : deps.tokens.lastResort(first.planned.source)
-        for (const delivery of deliveries)
-          if (old && error instanceof FetchError && !old.takers.has(delivery))
-            ready.push({ delivery, held: old, warning: `${OLD_TOKEN}: ${error.message}` })
-          else outcomes.set(delivery, failed(delivery, error, deps.accounts))
-      })
-      .finally(() => pending.delete(fetching))
+    const fetching = makeReady(deliveries, ready, outcomes, deps, signal).finally(() =>
+      pending.delete(fetching),
+    )
     pending.add(fetching)
   }
   while (pending.size > 0 || ready.length > 0) {
@@ -114,6 +104,28 @@ async function refreshSink(
       outcomes.set(delivery, result)
       if (result.outcome !== "failed") held.takers.add(delivery)
     }
+  }
+}
+
+/** Fetches the token that all these deliveries wait for: they go to `ready`, or to `outcomes` as failed. Never rejects. */
+async function makeReady(
+  deliveries: readonly PlannedDelivery[],
+  ready: Ready[],
+  outcomes: Map<PlannedDelivery, Outcome>,
+  deps: RefreshDeps,
+  signal: AbortSignal,
+): Promise<void> {
+  const [{ planned }] = deliveries as readonly [PlannedDelivery]
+  try {
+    const held = await fetchToken(planned.source, deps, signal)
+    ready.push(...deliveries.map((delivery) => ({ delivery, held })))
+  } catch (error) {
+    // For a target that missed the old token when it was new, the rest of its life is better than nothing.
+    const old = signal.aborted ? undefined : deps.tokens.lastResort(planned.source)
+    for (const delivery of deliveries)
+      if (old && error instanceof FetchError && !old.takers.has(delivery))
+        ready.push({ delivery, held: old, warning: `${OLD_TOKEN}: ${error.message}` })
+      else outcomes.set(delivery, failed(delivery, error, deps.accounts))
   }
 }
 
