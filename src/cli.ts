@@ -31,6 +31,11 @@ const EXAMPLES = [
   "  ecrelay status --sink docker-config                  until when is it good?",
 ]
 
+const CLOSING = [
+  "Flags without a command: refresh, or run where --interval is given.",
+  "`ecrelay COMMAND --help` shows a command's options.",
+]
+
 /** Reads the arguments after the program's name. Throws a ConfigError; prints help or version where asked. */
 export function parseArguments(argv: readonly string[], version: string): Invocation {
   if (argv.length === 0) {
@@ -108,25 +113,21 @@ function createParser(version: string, words: readonly string[]) {
   }
   parser.version(version)
   parser.usage("<command> [options]")
-  parser.help((sections) => {
-    const [title, ...rest] = sections.filter(({ title }) => !title?.startsWith("For more info"))
-    const isTopLevel = rest.some((section) => section.title === "Commands")
-    return [
-      {
-        body: `${title?.body.replace("/", " ")}: keeps Amazon ECR logins fresh wherever something pulls images`,
-      },
-      ...rest.map((section) => ({ ...section, body: section.body.replaceAll(/ +$/gm, "") })),
-      ...(isTopLevel
-        ? [
-            { title: "Examples", body: EXAMPLES.join("\n") },
-            {
-              body: "Flags without a command: refresh, or run where --interval is given.\n`ecrelay COMMAND --help` shows a command's options.",
-            },
-          ]
-        : []),
-    ]
-  })
+  parser.help(helpSections)
   return parser
+}
+
+type HelpSection = { title?: string; body: string }
+
+function helpSections(sections: readonly HelpSection[]): HelpSection[] {
+  const [title, ...rest] = sections.filter(({ title }) => !title?.startsWith("For more info"))
+  const isTopLevel = rest.some((section) => section.title === "Commands")
+  const name = title?.body.replace("/", " ")
+  return [
+    { body: `${name}: keeps Amazon ECR logins fresh wherever something pulls images` },
+    ...rest.map((section) => ({ ...section, body: section.body.replaceAll(/ +$/gm, "") })),
+    ...(isTopLevel ? [{ title: "Examples", body: EXAMPLES.join("\n") }, { body: CLOSING.join("\n") }] : []),
+  ]
 }
 
 function unknownCommand(text: string): ConfigError {
