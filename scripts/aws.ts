@@ -15,6 +15,7 @@ export type Fault =
   | { readonly kind: "hang" }
   | { readonly kind: "empty" }
 
+/** How the stand-in behaves; all of it optional. */
 export type StandInOptions = {
   readonly identities?: readonly Identity[]
   /** Life of the tokens that it gives, in milliseconds. */
@@ -39,7 +40,9 @@ export type Call = {
   readonly form: Readonly<Record<string, string>>
 }
 
+/** A stand-in that runs. */
 export type StandIn = {
+  /** Where it answers, for all of its services. */
   readonly url: string
   readonly calls: readonly Call[]
   /** Answers the next `times` calls of an operation with a fault. */
@@ -47,6 +50,7 @@ export type StandIn = {
   stop(): Promise<void>
 }
 
+/** The identity that it knows where none is given. */
 export const DEMO_IDENTITY: Identity = {
   accessKeyId: "AKIDECRELAYDEMO",
   secretAccessKey: "a-secret-key-of-the-local-stand-in",
@@ -71,36 +75,13 @@ export function startAws(options: StandInOptions = {}): StandIn {
 
   async function answer(request: Request): Promise<Response> {
     const body = await request.text()
-    const signature = readSignature(request)
-    const identity = signature && identities.get(signature.accessKeyId)
     const operation = operationOf(request, body)
-    if (!signature || !identity)
-      return refuse(
-        operation,
-        403,
-        "UnrecognizedClientException",
-        "The security token included in the request is invalid.",
-      )
-    if (!isSignedBy(identity, signature, request, body))
-      return refuse(
-        operation,
-        403,
-        "InvalidSignatureException",
-        "The request signature we calculated does not match the signature you provided.",
-      )
-    const signedAt = request.headers.get("x-amz-date") ?? ""
-    if (Math.abs(parseBasicDate(signedAt) - now()) > CLOCK_TOLERANCE_MS)
-      return refuse(
-        operation,
-        403,
-        operation.startsWith("Get") && operation !== "GetCallerIdentity"
-          ? "InvalidSignatureException"
-          : "SignatureDoesNotMatch",
-        `Signature expired: ${signedAt} is not within 5 min of ${new Date(now()).toISOString()}`,
-      )
+    const caller = authenticate(request, body)
+    if ("type" in caller) return refuse(operation, 403, caller.type, caller.message)
+    const { identity, region } = caller
     calls.push({
       operation,
-      region: signature.region,
+      region,
       account: identity.account,
       userAgent: request.headers.get("user-agent") ?? "",
       sessionToken: request.headers.get("x-amz-security-token") ?? "",
@@ -109,18 +90,38 @@ export function startAws(options: StandInOptions = {}): StandIn {
     const planned = faults.get(operation)
     if (planned && planned.left > 0) {
       planned.left -= 1
-      if (planned.fault.kind === "hang") return new Promise(() => undefined)
-      if (planned.fault.kind === "empty")
-        return Response.json({ authorizationData: [] }, { headers: JSON_TYPE })
-      return refuse(operation, planned.fault.status, planned.fault.type, planned.fault.message)
+      return answerFault(operation, planned.fault)
     }
     if (operation === "GetCallerIdentity") return callerIdentity(identity)
     if (operation === "AssumeRole") return assumedRole(new URLSearchParams(body), identities, now())
-    const data = authorizationData(operation, identity, signature.region, now(), options)
+    const data = authorizationData(operation, identity, region, now(), options)
     return Response.json(
       { authorizationData: operation === "ecr-public" ? data : [data] },
       { headers: JSON_TYPE },
     )
+  }
+
+  /** Who signed a request and for which region, or the error that AWS would give. */
+  function authenticate(request: Request, body: string): Caller | Refusal {
+    const signature = readSignature(request)
+    const identity = signature && identities.get(signature.accessKeyId)
+    if (!signature || !identity)
+      return {
+        type: "UnrecognizedClientException",
+        message: "The security token included in the request is invalid.",
+      }
+    if (!isSignedBy(identity, signature, request, body))
+      return {
+        type: "InvalidSignatureException",
+        message: "The request signature we calculated does not match the signature you provided.",
+      }
+    const signedAt = request.headers.get("x-amz-date") ?? ""
+    if (Math.abs(parseBasicDate(signedAt) - now()) > CLOCK_TOLERANCE_MS)
+      return {
+        type: isSts(operationOf(request, body)) ? "SignatureDoesNotMatch" : "InvalidSignatureException",
+        message: `Signature expired: ${signedAt} is not within 5 min of ${new Date(now()).toISOString()}`,
+      }
+    return { identity, region: signature.region }
   }
 
   const server = Bun.serve({
@@ -137,6 +138,9 @@ export function startAws(options: StandInOptions = {}): StandIn {
     stop: () => server.stop(true),
   }
 }
+
+type Caller = { readonly identity: Identity; readonly region: string }
+type Refusal = { readonly type: string; readonly message: string }
 
 const CLOCK_TOLERANCE_MS = 5 * 60_000
 
@@ -222,8 +226,21 @@ function xml(text: string): Response {
   return new Response(text, { headers: { "content-type": "text/xml" } })
 }
 
+async function answerFault(operation: string, fault: Fault): Promise<Response> {
+  switch (fault.kind) {
+    case "hang":
+      return new Promise(() => undefined)
+    case "empty":
+      return Response.json({ authorizationData: [] }, { headers: JSON_TYPE })
+    case "error":
+      return refuse(operation, fault.status, fault.type, fault.message)
+  }
+}
+
+const isSts = (operation: string) => operation === "GetCallerIdentity" || operation === "AssumeRole"
+
 function refuse(operation: string, status: number, type: string, message: string): Response {
-  if (operation === "GetCallerIdentity" || operation === "AssumeRole")
+  if (isSts(operation))
     return new Response(
       `<ErrorResponse xmlns="https://sts.amazonaws.com/doc/2011-06-15/"><Error><Type>Sender</Type><Code>${type}</Code><Message>${message}</Message></Error></ErrorResponse>`,
       { status, headers: { "content-type": "text/xml" } },

@@ -15,6 +15,8 @@ export const TARGETS = [
   "darwin-x64",
   "windows-x64",
 ] as const
+
+/** One of the targets. */
 export type Target = (typeof TARGETS)[number]
 
 const ROOT = join(import.meta.dir, "..")
@@ -59,8 +61,8 @@ export async function build(target: Target | undefined, outfile: string): Promis
   return outfile
 }
 
-// Modules of the user's own may call all of valibot, which is five times what the rest of the program uses of it: they get a
-// copy of their own, so that no other run loads it.
+// A user's own module may call anything in valibot, which is five times as much as the rest of the program uses. It gets a copy
+// of its own, so that no other run loads all of that.
 const VALIBOT_FOR_MODULES: BunPlugin = {
   name: "a valibot for modules",
   setup(builder) {

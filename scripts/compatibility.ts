@@ -99,10 +99,10 @@ function parseProof(release: string, title: string, word: string): Proof {
 }
 
 /**
- * What the table says and nobody proved, in words. What needs a service that is not there is passed over; whatever is
- * claimed of a release that tests do not run is said too much.
+ * What the table claims and no test proved, in words. A claim that needs a service that is not there is passed over; one about
+ * a release that no test runs is always unproven.
  */
-export function saidTooMuch(
+export function unprovenClaims(
   claims: readonly Proof[],
   proofs: readonly Proof[],
   isThere: (service: string) => boolean,
@@ -127,14 +127,14 @@ async function loadProofs(file: string): Promise<readonly Proof[]> {
     .map((line) => JSON.parse(line))
 }
 
-/** Compares the README with what a run proved; prints what does not fit, and returns how much it says too much. */
+/** Compares the README with what a run proved; prints what does not fit, and returns how many claims are unproven. */
 export async function compareReadme(file: string, isThere: (service: string) => boolean): Promise<number> {
   const [claims, proofs] = [parseTable(await readFile(README, "utf8")), await loadProofs(file)]
-  const excess = saidTooMuch(claims, proofs, isThere)
-  for (const text of excess) console.error(`the README says what was not proven: ${text}`)
-  const unsaid = new Set(saidTooMuch(proofs, claims, () => true))
-  if (unsaid.size > 0) console.log(`proven, and not in the README: ${[...unsaid].join("; ")}`)
-  return excess.length
+  const unproven = unprovenClaims(claims, proofs, isThere)
+  for (const text of unproven) console.error(`the README says what was not proven: ${text}`)
+  const unclaimed = new Set(unprovenClaims(proofs, claims, () => true))
+  if (unclaimed.size > 0) console.log(`proven, and not in the README: ${[...unclaimed].join("; ")}`)
+  return unproven.length
 }
 
 async function main(): Promise<number> {

@@ -35,7 +35,7 @@ const ROOTS = [
   "Target",
   "Credential",
 ]
-// Members that a module is not given, or that only our own sinks have.
+// Members that a module is not given, or that only ecrelay's own sinks have: cut out of the emitted text.
 const WITHHELD =
   /\n(?: {4}\/\*\*[^\n]*\*\/\n)? {4}readonly (?:aws|files|prints|airflowDefaults|loadActual)\??:[^\n]*/g
 const WITHHELD_METHOD = /\n {4}\/\*\*(?:(?!\*\/)[\s\S])*\*\/\n {4}loadActual\?[^\n]*/g

@@ -19,7 +19,7 @@ type Service = {
   readonly name: string
   /** Whether it must be there in CI. */
   readonly required: boolean
-  /** Takes its time, and is for the tests in this folder alone. */
+  /** Slow to provide, and needed by the tests in this folder alone. */
   readonly onlyFor?: string
   /** Provides and starts it; `facts` waits for another service. */
   start(ground: Ground, facts: (name: string) => Promise<Facts>): Promise<Facts>

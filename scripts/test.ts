@@ -20,7 +20,7 @@ type Context = {
   services: Services | undefined
 }
 
-// A test may hang so that bun's own time limit for it never comes.
+// A test may hang in a way that bun's own time limit cannot end.
 const SILENCE_MS = 5 * 60_000
 
 const PASSED: Tally = { passed: 1, failed: 0, skipped: 0 }
@@ -99,8 +99,8 @@ async function compareCompatibility(context: Context): Promise<Tally> {
 
 /**
  * What `bun test` counted, from the end of what it printed. Its JUnit report would not do: a file that cannot be
- * imported is missing there. Whatever else made it end with an error counts as one
- * failure, and so does a run that found no test.
+ * imported is missing there. Whatever else made it end with an error counts as one failure, and so does a run that found no
+ * test.
  */
 function readSummary(text: string, exitCode: number): Tally {
   const count = (word: string) =>

@@ -25,6 +25,7 @@ const COUNTS = [1, 100, 10_000] as const
 const FERNET_KEY = Buffer.alloc(32, 3).toString("base64url").concat("=")
 const SERVERS = ["postgres", "mariadb", "mysql"] as const
 
+/** Runs the benchmark on every database that is there, and prints a line for each count. */
 export async function benchBulk(): Promise<void> {
   // No test has this name: the databases alone are started.
   const services = await startServices(new AbortController().signal, ["bulk"], true)

@@ -15,6 +15,7 @@ const PAIRS = 30
 const HELPER =
   "github.com/awslabs/amazon-ecr-credential-helper/ecr-login/cli/docker-credential-ecr-login@v0.12.0"
 
+/** Runs the benchmark, and prints medians and ratios for each pair. */
 export async function benchOneShot(): Promise<void> {
   const folder = await mkdtemp(join(tmpdir(), "ecrelay-bench-"))
   const authority = createAuthority("ecrelay bench")

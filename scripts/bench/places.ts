@@ -9,8 +9,10 @@ import mysql, { type ResultSetHeader } from "mysql2/promise"
 import postgres from "postgres"
 import type { Dialect } from "../../sinks/_airflow/database-url.ts"
 
+/** Where a database lies. */
 export type Place = "sqlite" | "postgres" | "mariadb" | "mysql"
 
+/** An empty database with the plainest writers on it. */
 export type Database = {
   readonly dialect: Dialect
   readonly url: string

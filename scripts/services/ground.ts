@@ -27,11 +27,15 @@ export const TLS_ONLY_USER = "tls_only"
 /** The administrator's name and password in every database server, and the password of the other users. */
 export const ADMIN = "airflow"
 
+/** The ground of one run. */
 export type Ground = {
+  /** Ends whatever is under way. */
   readonly signal: AbortSignal
   /** Databases keep their own defaults, and so wait for the disk at every commit; tests have no use for that. */
   readonly durable: boolean
+  /** The folder of what was downloaded, which outlives the run. */
   readonly cache: string
+  /** The folder of the servers' data, which does not. */
   readonly folder: string
   /** For temporary files of servers and tests: TMPDIR may be a folder of ours alone. */
   readonly temporary: string
