@@ -15,7 +15,8 @@ import {
 import { checkDelivery } from "./_airflow/check.ts"
 import { withDatabase } from "./_airflow/database.ts"
 import { deliverCredentials } from "./_airflow/delivery.ts"
-import { asFailure, type FailureContext, failureOf } from "./_airflow/failure.ts"
+import type { AirflowError } from "./_airflow/error.ts"
+import { asFailure, failureOf } from "./_airflow/failure.ts"
 import { readConnections } from "./_airflow/inspection.ts"
 import {
   foldersOf,
@@ -116,13 +117,7 @@ export default defineSink({
       },
       folders: (signal) =>
         foldersOf(given, deps, signal).catch((error) => {
-          throw asFailure(error, {
-            sink: TYPE,
-            target: place,
-            url: undefined,
-            policy: undefined,
-            table: undefined,
-          })
+          throw asFailure(error, { sink: TYPE, target: place })
         }),
     }
   },
@@ -154,7 +149,6 @@ async function visit<T>(
   }
 }
 
-function slotFailure(refusal: Parameters<typeof failureOf>[0], target: Target | undefined): DeliveryError {
-  const context: FailureContext = { sink: TYPE, target: target?.name ?? "" }
-  return failureOf(refusal, context)
+function slotFailure(refusal: AirflowError, target: Target | undefined): DeliveryError {
+  return failureOf(refusal, { sink: TYPE, target: target?.name ?? "" })
 }

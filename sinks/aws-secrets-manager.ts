@@ -4,11 +4,12 @@ import * as v from "valibot"
 import { defineSink, flagOption, listOption, textOption } from "../src/sink.ts"
 import { checkBySlot, deliverBySlot, readBySlot } from "./_aws/by-slot.ts"
 import { identityOf, identityOptions, placeName } from "./_aws/identity.ts"
+import type { SlotService } from "./_aws/slot-service.ts"
 import { slotTemplates } from "./_aws/slot-templates.ts"
 import { visitStore } from "./_aws/visit.ts"
 import { TYPE } from "./_aws-secrets-manager/failure.ts"
 import { secretService } from "./_aws-secrets-manager/service.ts"
-import { openStore } from "./_aws-secrets-manager/store.ts"
+import { openStore, type Secret } from "./_aws-secrets-manager/store.ts"
 import { LOGIN_FORMATS, partOf } from "./_login-format.ts"
 import { slotNaming } from "./_slot-name.ts"
 import { findingsOf } from "./_target-error.ts"
@@ -51,7 +52,7 @@ export default defineSink({
     const namesFor = slotNaming("name", templates, secretNameProblem)
     const place = placeName(identity, deps.env)
     const where = { service: "secrets_manager", sink: TYPE, place, who: identityOf(identity) } as const
-    const visit = <T>(signal: AbortSignal, work: (service: ReturnType<typeof secretService>) => Promise<T>) =>
+    const visit = <T>(signal: AbortSignal, work: (service: SlotService<Secret>) => Promise<T>) =>
       visitStore(where, deps, signal, async (config) => {
         const policy = { format, kmsKey: kms_key, adopt, now: deps.clock.now() }
         return work(secretService(await openStore(config, signal), policy, deps))

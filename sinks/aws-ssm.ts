@@ -5,13 +5,14 @@ import * as v from "valibot"
 import { defineSink, flagOption, listOption, textOption } from "../src/sink.ts"
 import { checkBySlot, deliverBySlot, readBySlot } from "./_aws/by-slot.ts"
 import { identityOf, identityOptions, placeName } from "./_aws/identity.ts"
+import type { SlotService } from "./_aws/slot-service.ts"
 import { slotTemplates } from "./_aws/slot-templates.ts"
 import { visitStore } from "./_aws/visit.ts"
 import { TYPE } from "./_aws-ssm/failure.ts"
 import { parameterNameProblem } from "./_aws-ssm/parameter-name.ts"
 import { parameterService } from "./_aws-ssm/service.ts"
 import { TIERS } from "./_aws-ssm/size.ts"
-import { openStore } from "./_aws-ssm/store.ts"
+import { openStore, type Parameter } from "./_aws-ssm/store.ts"
 import { LOGIN_FORMATS, partOf } from "./_login-format.ts"
 import { slotNaming } from "./_slot-name.ts"
 import { findingsOf } from "./_target-error.ts"
@@ -65,10 +66,7 @@ export default defineSink({
     const namesFor = slotNaming("name", templates, parameterNameProblem)
     const place = placeName(identity, deps.env)
     const where = { service: "ssm", sink: TYPE, place, who: identityOf(identity) } as const
-    const visit = <T>(
-      signal: AbortSignal,
-      work: (service: ReturnType<typeof parameterService>) => Promise<T>,
-    ) =>
+    const visit = <T>(signal: AbortSignal, work: (service: SlotService<Parameter>) => Promise<T>) =>
       visitStore(where, deps, signal, async (config) => {
         const policy = { format, kmsKey: kms_key, tier, adopt, now: deps.clock.now() }
         return work(parameterService(await openStore(config, signal), policy, deps))

@@ -3,7 +3,14 @@
 import { withDeadline } from "./clock.ts"
 import { formatDuration } from "./duration.ts"
 import type { Token } from "./ecr.ts"
-import { duplicateTargets, type PlannedRegistry, registryOf, sourcesOf, targetsOf } from "./plan.ts"
+import {
+  type Duplicate,
+  duplicateTargets,
+  type PlannedRegistry,
+  registryOf,
+  sourcesOf,
+  targetsOf,
+} from "./plan.ts"
 import { formatPrincipal } from "./principal.ts"
 import { createProbe } from "./probe.ts"
 import { findingsOf, formatInstant } from "./report.ts"
@@ -54,7 +61,7 @@ export async function checkSinks(
   return [...found.flat(), ...duplicateTargets(plan, accountOf).map(asFinding)]
 }
 
-function asFinding({ name, origin, message }: ReturnType<typeof duplicateTargets>[number]): Finding {
+function asFinding({ name, origin, message }: Duplicate): Finding {
   const fix = "a target that would be written twice is not written at all"
   return { level: "error", code: "duplicate-target", subject: name, message: `${origin}: ${message}`, fix }
 }

@@ -90,7 +90,7 @@ export function targetNames(
 type Owner = { readonly sink: PlannedSink; readonly planned: PlannedRegistry; readonly host: string }
 
 /** A target that would be written twice, and for whom. */
-type Duplicate = { readonly name: string; readonly origin: string; readonly message: string }
+export type Duplicate = { readonly name: string; readonly origin: string; readonly message: string }
 
 /**
  * The targets that two registries, or two sinks, would write; of own registries only where the account is known. A registry

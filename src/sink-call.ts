@@ -5,12 +5,12 @@ import { DeliveryError } from "./errors.ts"
 // A sink that does not heed its signal must not hold up the rest for ever: it gets a moment to tidy up, no more.
 const TIDY_UP_MS = 2000
 
-/**
- * Calls a sink; `target` names what the call is about. Rejects with a DeliveryError, or with what a bug threw: that
- * travels as it is, to be shown with its stack.
- */
+/** Which sink is called, and the name of the target, or of the first of several, that the call is about. */
+type About = { readonly sink: string; readonly target: string }
+
+/** Calls a sink. Rejects with a DeliveryError, or with what a bug threw: that travels as it is, to be shown with its stack. */
 export async function callSink<T>(
-  about: { readonly sink: string; readonly target: string },
+  about: About,
   clock: Pick<Clock, "sleep">,
   signal: AbortSignal,
   call: () => Promise<T>,
@@ -41,8 +41,6 @@ function orGivenUp<T>(call: () => Promise<T>, signal: AbortSignal, clock: Pick<C
       })
   })
 }
-
-type About = Parameters<typeof callSink>[0]
 
 function timedOut({ sink, target }: About, cause: unknown): DeliveryError {
   return new DeliveryError(`${sink} ${target}: not done in time`, {

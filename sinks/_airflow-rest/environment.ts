@@ -2,10 +2,10 @@
 // Nothing here does I/O.
 import { ConfigError, type ConfigIssue } from "../../src/errors.ts"
 import type { AwsIdentity, SinkDeps } from "../../src/sink.ts"
-import { identityOf, placeName } from "../_aws/identity.ts"
+import { type IdentityOptions, identityOf, placeName } from "../_aws/identity.ts"
 
 /** The options that say which environment it is and who asks; any other of the sink's may stand beside them. */
-export type EnvironmentOptions = Parameters<typeof identityOf>[0] & {
+export type EnvironmentOptions = IdentityOptions & {
   readonly mwaa_environment?: string | undefined
   readonly api?: string
 }

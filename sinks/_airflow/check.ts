@@ -7,6 +7,7 @@ import { AirflowError } from "./error.ts"
 import { ciphertextLength } from "./fernet.ts"
 import type { Slot } from "./inspection.ts"
 import { refuseNew } from "./rights.ts"
+import type { Row } from "./rows.ts"
 import type { Session } from "./session.ts"
 import { wideningStatement, widthRefusal } from "./table.ts"
 
@@ -38,7 +39,7 @@ async function checkEncryption(
   session: Session,
   place: string,
   setting: FernetSetting,
-  ours: Parameters<typeof chooseEncryption>[2],
+  ours: readonly Row[],
   policy: DeliveryPolicy,
 ): Promise<readonly Finding[]> {
   try {

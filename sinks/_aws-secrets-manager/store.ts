@@ -2,12 +2,12 @@
 // kind of call and rejects with a CallError; what to do about it is decided in `service.ts`.
 import type { SecretsManagerClient } from "@aws-sdk/client-secrets-manager"
 import { CallError, call, PARALLEL } from "../_aws/call.ts"
-import { type Look, type SlotStore, TAG } from "../_aws/slot-service.ts"
+import { type Look, type SlotStore, TAG, type Text } from "../_aws/slot-service.ts"
 import type { StoreConfig } from "../_aws/visit.ts"
 import { inParallel } from "../_parallel.ts"
 
 /** A secret as it stands; of one that holds bytes, an empty text. */
-export type Secret = { readonly value: string }
+export type Secret = Text
 
 /** A secret to be made. */
 export type Making = {

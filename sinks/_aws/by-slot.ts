@@ -6,9 +6,7 @@ import { inParallel } from "../_parallel.ts"
 import { asFinding } from "../_target-error.ts"
 import { asDeliveryError, type CallContext, CallError, PARALLEL } from "./call.ts"
 import { checkOne, deliverTogether } from "./slot-delivery.ts"
-import type { SlotService } from "./slot-service.ts"
-
-type Text = { readonly value: string }
+import type { SlotService, Text } from "./slot-service.ts"
 
 /**
  * Delivers what goes into each slot together; the results in the order of the deliveries. Rejects only where the signal

@@ -28,7 +28,8 @@ export const identityOptions = {
   ),
 }
 
-type IdentityOptions = {
+/** What the options hold. */
+export type IdentityOptions = {
   readonly region?: string | undefined
   readonly profile?: string | undefined
   readonly role_arn?: readonly string[] | undefined

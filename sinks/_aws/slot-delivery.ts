@@ -2,9 +2,7 @@
 import type { Delivery, DeliveryResult, Finding, Target } from "../../src/sink.ts"
 import { CallError, isDenied } from "./call.ts"
 import { blindSharingProblem, renew, wholeSlot } from "./renewal.ts"
-import type { Look, SlotService } from "./slot-service.ts"
-
-type Text = { readonly value: string }
+import type { Look, SlotService, Text } from "./slot-service.ts"
 
 /** Delivers all logins that go into one slot, in one write. Rejects with a CallError or a DeliveryError. */
 export async function deliverTogether<Item extends Text>(

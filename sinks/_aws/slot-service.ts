@@ -8,6 +8,9 @@ import type { CallContext, CallError } from "./call.ts"
 /** The tag on what we make. */
 export const TAG = { Key: "ecrelay", Value: "managed" } as const
 
+/** What a slot holds, whatever else its store tells of it. */
+export type Text = { readonly value: string }
+
 /** What a look at a name found: what the slot holds, nothing, or why it could not be looked at. */
 export type Look<Item> = Item | "missing" | CallError
 
@@ -29,7 +32,7 @@ export type SlotPolicy = {
 }
 
 /** An open store and all that is special about it. What it does rejects with a CallError or a DeliveryError. */
-export type SlotService<Item extends { readonly value: string }> = {
+export type SlotService<Item extends Text> = {
   readonly sink: string
   readonly store: SlotStore<Item>
   readonly policy: SlotPolicy
