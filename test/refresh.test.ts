@@ -369,7 +369,7 @@ test("it does not wait for a retry that would come too late", async () => {
   expect(world.clock.sleepers()).toEqual([])
 })
 
-test("a retry that is stopped keeps the error that it would have mended", async () => {
+test("what is stopped while it waits for its retry keeps its error", async () => {
   const world = fakeWorld()
   const stop = new AbortController()
   const failing = fakeSink("failing", world.clock, { deliver: async () => Promise.reject(deliveryError()) })
@@ -385,4 +385,20 @@ test("a retry that is stopped keeps the error that it would have mended", async 
   stop.abort(new Error("stopped"))
   expect(codesOf(await done)).toEqual(["unreachable"])
   expect(failing.calls).toHaveLength(1)
+})
+
+test("a retry that is stopped at its work keeps the error that it would have mended", async () => {
+  const world = fakeWorld()
+  const stop = new AbortController()
+  const failing = fakeSink("failing", world.clock, {
+    deliver: async ({ calls }, _, signal) =>
+      calls.length === 1 ? Promise.reject(deliveryError()) : hang(signal),
+  })
+  const plan = planOf([failing], [registryAt(HOST)])
+  const deps = { ...world.deps, plan }
+  const done = refreshUntil(START + MINUTE, deliveriesOf(plan), deps, stop.signal, () => undefined)
+  await world.clock.advance(5 * SECOND)
+  expect(failing.calls).toHaveLength(2)
+  stop.abort(new Error("stopped"))
+  expect(codesOf(await done)).toEqual(["unreachable"])
 })
