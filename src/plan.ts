@@ -123,7 +123,7 @@ export function duplicateTargets(
   return duplicates
 }
 
-// Two own registries of one source are the same words given twice, which is a mistake.
+// Both named or both own, they are the same words given twice, such as a conn_id: that is a mistake.
 function isOneWish(one: Owner, other: Owner): boolean {
   return (
     one.sink === other.sink &&

@@ -9,6 +9,7 @@ import {
   refuseDuplicateTargets,
   sourcesOf,
 } from "../src/plan.ts"
+import type { Sink, Target } from "../src/sink.ts"
 import { sourceKey } from "../src/source.ts"
 import { fakeSink, ownIn, plannedSink, planOf, registryAt, START } from "./support/fakes.ts"
 
@@ -105,6 +106,14 @@ test("two sinks that mean one slot are refused", () => {
   )
   expect(issuesOf(plan)).toEqual([
     `--sink two: file would be written twice for ${HOST}; name each registry and each target once`,
+  ])
+})
+
+test("a slot that one sink names twice for one registry is refused", () => {
+  const named = { registry: registryAt(HOST).registry, slot: "ecr", name: "ecr" } as Target
+  const twice: Sink = { ...fakeSink("one", clock), targets: () => [named, named] }
+  expect(issuesOf(planOf([twice], [registryAt(HOST)]))).toEqual([
+    `--sink one: ecr would be written twice for ${HOST}; name each registry and each target once`,
   ])
 })
 

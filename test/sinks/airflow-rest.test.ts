@@ -233,6 +233,14 @@ describe.each(APIS)("on %s", (api) => {
     expect(server.connections.size).toBe(3)
   })
 
+  test("takes a gateway's page of 404 for no word of Airflow's, and writes nothing", async () => {
+    const server = start({ api })
+    const page = () => new Response("<html>nothing here</html>", { status: 404 })
+    server.intercept(({ method, path }) => (method === "GET" && path.startsWith(PATH) ? page() : undefined))
+    expect(await failureOf(sinkFor(server))).toMatchObject({ code: "not-airflow" })
+    expect(server.writes()).toBe(0)
+  })
+
   test("keeps ids of other scripts, dots and dashes in one piece", async () => {
     const server = start({ api })
     server.put({ connection_id: "a.b-c_D9", host: HOST })
@@ -264,4 +272,23 @@ describe.each(APIS)("on %s", (api) => {
     expect(server.writes()).toBe(1000)
     expect(most).toBeLessThanOrEqual(8)
   })
+})
+
+test("logs in a second time where a new login is refused, and not once more for each connection", async () => {
+  const server = start({ api: "v2" })
+  server.intercept(({ method, path }) =>
+    method !== "GET" && path.startsWith("api/v2/connections")
+      ? new Response("{}", { status: 401 })
+      : undefined,
+  )
+  const sink = sinkFor(server, { conn_id: "ecr-{account}" })
+  // More than are written side by side: the later ones come when the second login has been refused.
+  const credentials = manyRegistries(20).map((registry) =>
+    makeCredential({ registry, expiresAt: NOW + hours(12), size: 200 }),
+  )
+  const results = await sink.deliver(deliveriesOf(sink, credentials), calm())
+  expect(results).toMatchObject(
+    credentials.map(() => ({ outcome: "failed", error: { code: "access-refused" } })),
+  )
+  expect(server.seen.filter(({ path }) => path === "auth/token")).toHaveLength(2)
 })
