@@ -6,13 +6,9 @@ import * as fs from "node:fs"
 import { lstat } from "node:fs/promises"
 import { dirname } from "node:path"
 import type { DeliveryError } from "../src/errors.ts"
-import { type FilePlace, fileError, inWords, ownerError } from "./_file-errors.ts"
+import { type FilePlace, fileError, formatMode, inWords, ownerError } from "./_file-errors.ts"
 import { followLinks, nearestFolder } from "./_folder.ts"
 import { findTrusted } from "./_trust.ts"
-
-/** A mode as people write it: `0640`. */
-export const formatMode = (mode: number | bigint): string =>
-  (Number(mode) & 0o7777).toString(8).padStart(4, "0")
 
 /** Why mode or owner of a file is not as its place wants it, in words; undefined where it is. */
 export function accessDifference(stat: fs.BigIntStats, { access, deps }: FilePlace): string | undefined {

@@ -88,6 +88,10 @@ const WORDS: Readonly<Record<string, FileWords>> = {
   },
 }
 
+/** A mode as people write it: `0640`. */
+export const formatMode = (mode: number | bigint): string =>
+  (Number(mode) & 0o7777).toString(8).padStart(4, "0")
+
 /** A system error of our own making. */
 export function systemError(code: string): Error {
   return Object.assign(new Error(code), { code })

@@ -6,8 +6,8 @@ import { readlink, realpath } from "node:fs/promises"
 import { basename, dirname, join, resolve } from "node:path"
 import { type FilePlace, systemError } from "./_file-errors.ts"
 
-// What the Linux kernel follows before it says ELOOP.
-const MOST_LINKS = 40
+/** How many links the Linux kernel follows before it says ELOOP. */
+export const MOST_LINKS = 40
 
 /** A path in which `~` at the beginning stands for the home directory; undefined where it does and there is none. */
 export function inHome(path: string, home: string | undefined): string | undefined {

@@ -3,8 +3,9 @@
 import type { Stats } from "node:fs"
 import { lstat, readdir, readlink } from "node:fs/promises"
 import { dirname, join, parse, sep } from "node:path"
+import { formatMode, systemError } from "./_file-errors.ts"
+import { MOST_LINKS } from "./_folder.ts"
 
-const MOST_LINKS = 40
 // What runtimes look for in every folder above a file, and would obey.
 const OBEYED = new Set([
   "node_modules",
@@ -40,7 +41,7 @@ export async function findTrusted(path: string, uid: number): Promise<Trust> {
       at = part
       continue
     }
-    if (++links > MOST_LINKS) throw Object.assign(new Error("ELOOP"), { code: "ELOOP" })
+    if (++links > MOST_LINKS) throw systemError("ELOOP")
     const target = await readlink(part)
     left.unshift(...target.split(sep))
     if (target.startsWith(root)) at = root
@@ -66,7 +67,7 @@ async function faultOf(
   const who = (stat.mode & 0o002) !== 0 ? "everybody" : `group ${stat.gid}`
   return {
     part,
-    fault: `can be written by ${who} (mode ${(stat.mode & 0o7777).toString(8).padStart(4, "0")})`,
+    fault: `can be written by ${who} (mode ${formatMode(stat.mode)})`,
     hint: `\`chmod go-w ${part}\``,
   }
 }

@@ -1,6 +1,7 @@
 // What went wrong with a command, in words: it could not be started, did not end well or in time, or answered something
 // else than it should. What it said on standard error comes along, made fit to be shown.
 import { DeliveryError } from "../../src/errors.ts"
+import { systemError } from "../_file-errors.ts"
 import { targetError, type Words } from "../_target-error.ts"
 import type { Action } from "./protocol.ts"
 import type { Ended } from "./run.ts"
@@ -61,7 +62,7 @@ export function startFailure(cause: unknown, place: string): unknown {
     hint: "run it by hand as the same user to see what the system says",
   }
   // Not the cause itself: its text would say nothing more, and may quote the arguments.
-  return execError(place, words, Object.assign(new Error(code), { code }))
+  return execError(place, words, systemError(code))
 }
 
 /** Why a command did not do what it was asked to; undefined where it ended well. `show` makes what it said fit to be shown. */
