@@ -419,6 +419,7 @@ test("what config prints is a config file that means the same", async () => {
     interval: "1h1m1s",
     min_remaining: "11h3m4s",
     timeout: "1500ms",
+    output: "json",
     log_level: "warn",
     log_format: "json",
   }
@@ -430,7 +431,6 @@ test("what config prints is a config file that means the same", async () => {
       sinks: configured,
       endpointUrl,
       dryRun,
-      output,
       notes,
       ...rest
     } = await loadConfig(given(settings), world)

@@ -15,14 +15,6 @@ async function printed(given: Given, args: readonly string[] = [], env: World["e
   return texts.join("")
 }
 
-test("lists every kind for people and for programs", async () => {
-  const text = await printed(new Map())
-  const { sinks: listed } = JSON.parse(await printed(flag("output", "json")))
-  const types = Object.keys(sinkKinds)
-  expect(listed.map(({ type }: { readonly type: string }) => type)).toEqual(types)
-  for (const type of types) expect(text).toMatch(new RegExp(`^${type} +`, "m"))
-})
-
 test("refuses a form that there is not", async () => {
   const error = await printed(flag("output", "yaml")).catch((error: unknown) => error)
   expect(error).toBeInstanceOf(ConfigError)

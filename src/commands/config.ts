@@ -48,12 +48,14 @@ export async function formatConfig(
   return { text: stringify(tables).trimStart(), notes }
 }
 
-function settings({ principal, intervalMs, minRemainingMs, timeoutMs, logLevel, logFormat }: Written) {
+function settings(effective: Written) {
+  const { principal, intervalMs, minRemainingMs, timeoutMs, output, logLevel, logFormat } = effective
   return {
     ...identity(principal),
     ...(intervalMs === undefined ? {} : { interval: exactDuration(intervalMs) }),
     ...(minRemainingMs === undefined ? {} : { min_remaining: exactDuration(minRemainingMs) }),
     ...(timeoutMs === undefined ? {} : { timeout: exactDuration(timeoutMs) }),
+    ...(output === "text" ? {} : { output }),
     log_level: logLevel,
     log_format: logFormat,
   }
