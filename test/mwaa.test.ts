@@ -58,7 +58,8 @@ describe.each([...RUNTIMES])("under %s", (_, command) => {
     async (variable) => {
       const gone = startAws()
       await gone.stop()
-      const { out, code } = await run("refresh", "ops", { [variable]: gone.url, ECRELAY_TIMEOUT: "1s" })
+      // Long enough for a first attempt to come to its end where the source is compiled first.
+      const { out, code } = await run("refresh", "ops", { [variable]: gone.url, ECRELAY_TIMEOUT: "4s" })
       expect(code).toBe(1)
       expect(out).toContain("AWS cannot be reached")
     },
