@@ -186,7 +186,9 @@ function overwrite(file: string, lock: Lock, before: Content, bytes: Buffer, pla
 }
 
 function overwriteAll(fd: number, bytes: Buffer): void {
-  writeAll(fd, bytes)
+  // What is longer than that gets blank before it is cut off: killed in between, it is whole, with empty lines below.
+  const rest = Math.max(0, fs.fstatSync(fd).size - bytes.length)
+  writeAll(fd, Buffer.concat([bytes, Buffer.alloc(rest, "\n")]))
   fs.ftruncateSync(fd, bytes.length)
   fs.fsyncSync(fd)
 }

@@ -93,6 +93,19 @@ test("is on the disk before it is renamed, and the rename itself before it is re
   ])
 })
 
+test("in place, what is shorter than before is whole and blank below before its end is cut off", async () => {
+  const file = newFile("something old")
+  const seen: string[] = []
+  const { ftruncateSync } = fs
+  const watch = spyOn(fs, "ftruncateSync").mockImplementation((fd, length) => {
+    seen.push(textIn(file))
+    ftruncateSync(fd, length)
+  })
+  await write(file, "new", { inPlace: true }).finally(() => watch.mockRestore())
+  expect(seen.map((text) => text.trimEnd())).toEqual(["new"])
+  expect(textIn(file)).toBe("new")
+})
+
 test("an abort changes nothing and leaves nothing, also while the lock is held", async () => {
   const file = newFile("old")
   const stop = new AbortController()
