@@ -69,13 +69,22 @@ function makeFolders(folder: string, mode: number, deps: FilePlace["deps"]): voi
   const above = dirname(folder)
   makeFolders(above, mode, deps)
   try {
-    fs.mkdirSync(folder, 0o700)
+    // With all that the umask leaves of its mode: killed before the rest, it would keep what it has.
+    fs.mkdirSync(folder, mode)
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code === "EEXIST") return
     throw error
   }
-  setFolder(folder, mode, ownerFor(above, deps))
-  syncFolder(above)
+  try {
+    setFolder(folder, mode, ownerFor(above, deps))
+    syncFolder(above)
+  } catch (error) {
+    // Left there, the next attempt would take it for somebody else's.
+    try {
+      fs.rmdirSync(folder)
+    } catch {}
+    throw error
+  }
 }
 
 /** The folder itself, or the nearest above it that is there. */

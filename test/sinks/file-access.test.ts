@@ -51,6 +51,22 @@ test.each([
   }
 })
 
+test("a new folder has its mode from the first, and is made anew where the rest of it failed", async () => {
+  const file = join(dirname(newFile()), "new/ecr")
+  const modes: string[] = []
+  const watch = spyOn(fs, "fchmodSync").mockImplementationOnce(() => {
+    modes.push(modeOf(dirname(file)))
+    throw Object.assign(new Error("EIO"), { code: "EIO" })
+  })
+  expect(await deliver(file, { mode: "0640" }).finally(() => watch.mockRestore())).toMatchObject({
+    outcome: "failed",
+    error: { code: "file-system" },
+  })
+  expect([modes, fs.existsSync(dirname(file))]).toEqual([["0711"], false])
+  await deliver(file, { mode: "0640" })
+  expect([modeOf(file), modeOf(dirname(file))]).toEqual(["0640", "0711"])
+})
+
 test.each([false, true])("an existing file is given the mode, in_place=%p", async (in_place) => {
   const file = newFile("")
   fs.chmodSync(file, 0o666)
