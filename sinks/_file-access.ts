@@ -38,6 +38,7 @@ export function setAccess(
     try {
       fs.fchownSync(fd, uid, gid)
     } catch (cause) {
+      if (!isRefusal(cause)) throw cause
       throw place.access?.owner ? giftError(place, cause) : ownerError(place, cause)
     }
   // After the owner, since a change of owner clears bits of the mode.
@@ -51,11 +52,15 @@ function enforceMode(fd: number, mode: number, place: FilePlace): void {
   try {
     fs.fchmodSync(fd, mode)
   } catch (cause) {
-    throw modeError(place, cause)
+    throw isRefusal(cause) ? modeError(place, cause) : cause
   }
   // Some file systems take every mode and keep none.
   if (differs()) throw modeError(place)
 }
+
+// Anything else, such as a full or a broken disk, has words of its own.
+const isRefusal = (cause: unknown) =>
+  ["EPERM", "EACCES", "EINVAL", "ENOTSUP", "EOPNOTSUPP", "ENOSYS"].includes((cause as { code: string }).code)
 
 /** Why owner and mode could not be what they must be, undefined if nothing speaks against it. */
 export function whyNotAccessible(

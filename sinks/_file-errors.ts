@@ -47,6 +47,11 @@ const NO_SPACE: FileWords = {
   hint: "free some there; the file holds what it held",
   retryable: true,
 }
+const TOO_MANY_FILES: Words = {
+  code: "file-system",
+  says: "cannot be opened, for too many files are open already",
+  hint: "allow more (`ulimit -n`; under systemd: LimitNOFILE=), or see who holds so many",
+}
 
 const WORDS: Readonly<Record<string, FileWords>> = {
   EACCES: NOT_PERMITTED,
@@ -58,6 +63,8 @@ const WORDS: Readonly<Record<string, FileWords>> = {
   },
   ENOSPC: NO_SPACE,
   EDQUOT: NO_SPACE,
+  EMFILE: TOO_MANY_FILES,
+  ENFILE: TOO_MANY_FILES,
   EBUSY: MOUNT_POINT,
   EXDEV: MOUNT_POINT,
   ENOTDIR: {

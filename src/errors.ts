@@ -79,7 +79,7 @@ export function isRetryable(error: unknown): boolean {
 // MySQL's and SQLite's names: what passes by itself, or by somebody else's restart.
 const TRANSIENT_CODES = new Set(
   `ECONNREFUSED ECONNRESET ECONNABORTED EPIPE ETIMEDOUT ESOCKETTIMEDOUT EHOSTUNREACH ENETUNREACH EHOSTDOWN ENETDOWN
-  ENOTFOUND EAI_AGAIN EAGAIN EBUSY ENOSPC EMFILE ENFILE ESTALE ConnectionRefused ConnectionClosed FailedToOpenSocket Timeout
+  ENOTFOUND EAI_AGAIN EAGAIN EINTR EBUSY ENOSPC EMFILE ENFILE ESTALE ConnectionRefused ConnectionClosed FailedToOpenSocket Timeout
   TimeoutError RequestTimeout RequestTimeoutException ThrottlingException Throttling ThrottledException
   TooManyRequestsException RequestLimitExceeded SlowDown ServerException InternalFailure InternalServerError
   ServiceUnavailable ServiceUnavailableException CONNECT_TIMEOUT CONNECTION_CLOSED CONNECTION_ENDED

@@ -10,6 +10,7 @@ test.each([
   ["a refused connection", withCode("ECONNREFUSED")],
   ["Bun's refused connection", withCode("ConnectionRefused")],
   ["a name that does not resolve yet", withCode("ENOTFOUND")],
+  ["a call that a signal interrupted", withCode("EINTR")],
   ["throttling", withName("ThrottlingException")],
   ["a time-out", new DOMException("x", "TimeoutError")],
   ["what the SDK marks as retryable", Object.assign(new Error("x"), { $retryable: {} })],

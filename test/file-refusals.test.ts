@@ -49,6 +49,18 @@ test("offers in_place only for a sink that has it", () => {
   )
 })
 
+test("says that too many files are open, and where to allow more", () => {
+  const file = newFile("old")
+  const answer = runChild([], "ulimit -n 200; $RUN write-with-no-file-left $F 9", file)
+  expect(answer).toMatchObject({
+    code: "file-system",
+    retryable: true,
+    message: expect.stringContaining("too many files are open"),
+    hint: expect.stringContaining("ulimit -n"),
+  })
+  expect([textIn(file), namesBeside(file)]).toEqual(["old", ["file.json"]])
+})
+
 testUnless(LACKS.powerless, "says who may write where permission is missing", () => {
   const file = newFile("old")
   fs.chmodSync(dirname(file), 0o500)

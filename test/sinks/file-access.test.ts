@@ -233,3 +233,28 @@ test("says that a file system keeps no modes, and leaves the login unwritten", a
   })
   expect(namesBeside(file)).toEqual([])
 })
+
+test.each([
+  ["EDQUOT", "no-space", true],
+  ["EMFILE", "file-system", true],
+  ["EROFS", "read-only", false],
+  ["EPERM", "mode", false],
+])("says %s as what it is where a mode is set", async (code, said, retryable) => {
+  const file = newFile()
+  const fault = Object.assign(new Error(code), { code })
+  const watch = spyOn(fs, "fchmodSync").mockImplementation(() => {
+    throw fault
+  })
+  const result = await deliver(file, { mode: "0640" }).finally(() => watch.mockRestore())
+  expect(result).toMatchObject({ outcome: "failed", error: { code: said, retryable } })
+  expect(namesBeside(file)).toEqual([])
+})
+
+testUnless(LACKS.root, "says a full disk as what it is where a file is given away", async () => {
+  const file = newFile()
+  const watch = spyOn(fs, "fchownSync").mockImplementation(() => {
+    throw Object.assign(new Error("ENOSPC"), { code: "ENOSPC" })
+  })
+  const result = await deliver(file, { owner: "12345" }).finally(() => watch.mockRestore())
+  expect(result).toMatchObject({ outcome: "failed", error: { code: "no-space", retryable: true } })
+})

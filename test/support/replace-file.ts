@@ -17,6 +17,14 @@ const tasks: Readonly<Record<string, () => Promise<unknown>>> = {
   write: () => write(false),
   "write-in-place": () => write(true),
 
+  /** The same where this process may open no further file. */
+  "write-with-no-file-left": () => {
+    try {
+      for (;;) openSync("/dev/null", "r")
+    } catch {}
+    return write(false)
+  },
+
   /** Adds N lines to FILE, one at a time. */
   add: async () => {
     for (let round = 0; !isLast(round); round++) {
