@@ -22,7 +22,12 @@ declare const LIBC: string | undefined
 /** Opens a database file for reading and writing. */
 export async function openDatabase(file: string): Promise<SqliteDatabase> {
   const Database = await loadLibrary()
-  return new Database(file)
+  try {
+    return new Database(file)
+  } catch (cause) {
+    // better-sqlite3 looks for the folder itself, and has no code for one that it does not see.
+    throw cause instanceof TypeError ? Object.assign(cause, { code: "SQLITE_CANTOPEN" }) : cause
+  }
 }
 
 async function loadLibrary(): Promise<Constructor> {

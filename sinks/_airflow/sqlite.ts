@@ -19,8 +19,9 @@ export async function openSqlite(url: DatabaseUrl): Promise<Session> {
   const db = await openDatabase(file)
   try {
     execute(db, `PRAGMA busy_timeout = ${BUSY_TIMEOUT_MS}`)
-    // WAL's own default keeps the last commit in memory for a while; what we resolved must survive a power cut.
-    execute(db, "PRAGMA synchronous = FULL")
+    // WAL's own default keeps the last commit in memory for a while, and FULL does not wait until the removal of the
+    // journal, which is the commit without WAL, is on the disk; what we resolved must survive a power cut.
+    execute(db, "PRAGMA synchronous = EXTRA")
     // A transaction that outgrows the cache would lock Airflow's readers out from then on, and not only for its commit.
     execute(db, "PRAGMA cache_spill = OFF")
     execute(db, `PRAGMA cache_size = -${CACHE_KIB}`)

@@ -8,6 +8,7 @@ import Sqlite from "better-sqlite3"
 import { parseDatabaseUrl } from "../../sinks/_airflow/database-url.ts"
 import { areUnchanged, findRows } from "../../sinks/_airflow/lookup.ts"
 import { openSqlite } from "../../sinks/_airflow/sqlite.ts"
+import { openDatabase } from "../../sinks/_airflow/sqlite-driver.ts"
 import kind from "../../sinks/airflow-db.ts"
 import { Secret } from "../../src/credential.ts"
 import {
@@ -121,13 +122,20 @@ test.each(["delete", "wal"])("delivers durably in journal mode %s, without chang
   expect(await airflow.run("PRAGMA journal_mode")).toEqual([{ journal_mode: mode }])
 })
 
-test("waits at the commit until the disk has it, in WAL mode too, whose own default does not", async () => {
-  await using airflow = await openAirflow("sqlite")
-  await airflow.run("PRAGMA journal_mode = wal")
-  const session = await openSqlite(parseDatabaseUrl(airflow.url))
-  // 2 is FULL.
-  expect(await session.query("PRAGMA synchronous")).toEqual([{ synchronous: 2 }])
-  await session.close()
+test.each(["delete", "wal"])(
+  "waits at the commit until the disk has all of it, in journal mode %s",
+  async (mode) => {
+    await using airflow = await openAirflow("sqlite")
+    await airflow.run(`PRAGMA journal_mode = ${mode}`)
+    const session = await openSqlite(parseDatabaseUrl(airflow.url))
+    // 3 is EXTRA: FULL leaves open whether the journal comes back after a power cut, and takes the commit back.
+    expect(await session.query("PRAGMA synchronous")).toEqual([{ synchronous: 3 }])
+    await session.close()
+  },
+)
+
+test("says of a folder that went away between two looks what of any that cannot be opened", async () => {
+  await expect(openDatabase("/nowhere/airflow.db")).rejects.toMatchObject({ code: "SQLITE_CANTOPEN" })
 })
 
 test("sees whether somebody changed the rows between the look and the write, and minds nothing else", async () => {
