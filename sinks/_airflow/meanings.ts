@@ -124,6 +124,13 @@ export const MEANINGS: readonly Meaning[] = [
     hint: "check the path; for a damaged database, restore a copy",
   },
   {
+    // SQLite's own code for whatever a disk, a share or a quota answers.
+    codes: /^(SQLITE_IOERR|EIO)$/,
+    code: "file-system",
+    message: "the file system did not read or write what was asked of it",
+    hint: "look at the state of that file system and its quota; the system's own log tells more",
+  },
+  {
     codes: /^(ENOENT|ENOTDIR)$/,
     of: atSocket,
     code: "unreachable",

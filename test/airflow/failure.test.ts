@@ -50,6 +50,7 @@ test.each([
     "both",
   ],
   [SQLITE, "EACCES", "permission-denied", "the file or its folder cannot be opened for writing", "both"],
+  [SQLITE, "SQLITE_IOERR_FSYNC", "file-system", "did not read or write", "the state of that file system"],
   [SQLITE, "EROFS", "permission-denied", "the file or its folder cannot be opened for writing", "both"],
 ])("%s, %s: %s", (url, code, meaning, words, hint) => {
   const failure = failureAt(url, code)
