@@ -12,7 +12,7 @@ import {
   mountPointError,
   systemError,
 } from "./_file-errors.ts"
-import { followLinks, makeFolder, nearestFolder, ownerFor, syncFolder } from "./_folder.ts"
+import { followLinks, makeFolder, nearestFolder, ownerFor, syncAgain, syncFolder } from "./_folder.ts"
 import { type Lock, removeLeftovers, takeLock } from "./_lock.ts"
 
 /** What a file is to hold, by what it holds: the same bytes where only its mode and owner count, none where not even they do. */
@@ -58,6 +58,7 @@ export async function replaceFile<Result>(
   try {
     const file = await followLinks(place.path)
     removeLeftovers(file, place.deps.clock)
+    syncAgain(dirname(file))
     for (let round = 0; round < MOST_ROUNDS; round++) {
       // Before any lock, and again after each rename: a writer that takes no lock may have undone it.
       const now = load(file)

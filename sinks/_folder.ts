@@ -112,8 +112,17 @@ function setFolder(
   }
 }
 
+// In which something was made or renamed that may not be on the disk.
+const unsynced = new Set<string>()
+
+/** Makes up for a `syncFolder` that failed: the next attempt finds all as it should be, and nothing to write. */
+export function syncAgain(folder: string): void {
+  if (unsynced.has(folder)) syncFolder(folder)
+}
+
 /** Makes what was created or renamed in a folder last through a power cut, where the platform can do that. */
 export function syncFolder(folder: string): void {
+  unsynced.add(folder)
   try {
     const fd = fs.openSync(folder, "r")
     try {
@@ -122,8 +131,12 @@ export function syncFolder(folder: string): void {
       fs.closeSync(fd)
     }
   } catch (error) {
-    // Windows does not open folders, and some network file systems do not sync them: the rename has been done.
-    if (!["EACCES", "EPERM", "EISDIR", "EINVAL", "ENOTSUP"].includes((error as { code: string }).code))
+    // Windows does not open folders, and some network file systems do not sync them: the rename has been done. In one
+    // that went away nothing is left to sync, which the next look finds out.
+    if (
+      !["EACCES", "EPERM", "EISDIR", "EINVAL", "ENOTSUP", "ENOENT"].includes((error as { code: string }).code)
+    )
       throw error
   }
+  unsynced.delete(folder)
 }

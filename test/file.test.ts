@@ -93,6 +93,31 @@ test("is on the disk before it is renamed, and the rename itself before it is re
   ])
 })
 
+test("a rename that may not be on the disk fails until it is, though the file holds what it should", async () => {
+  const file = newFile("old")
+  const { fsyncSync } = fs
+  let synced = 0
+  const watch = spyOn(fs, "fsyncSync").mockImplementation((fd) => {
+    if (!fs.fstatSync(fd).isDirectory()) return fsyncSync(fd)
+    synced += 1
+    if (synced < 3) throw Object.assign(new Error("EIO"), { code: "EIO" })
+  })
+  const failed = { code: "file-system" }
+  try {
+    await expect(write(file, "new")).rejects.toMatchObject(failed)
+    expect(textIn(file)).toBe("new")
+    await expect(write(file, "new")).rejects.toMatchObject(failed)
+    expect([await write(file, "new"), synced]).toEqual(["new", 3])
+    expect([await write(file, "new"), synced]).toEqual(["new", 3])
+    synced = 0
+    await expect(write(file, "newer")).rejects.toMatchObject(failed)
+  } finally {
+    watch.mockRestore()
+  }
+  fs.rmSync(dirname(file), { recursive: true })
+  expect([await write(file, "newest"), textIn(file)]).toEqual(["newest", "newest"])
+})
+
 test("in place, what is shorter than before is whole and blank below before its end is cut off", async () => {
   const file = newFile("something old")
   const seen: string[] = []
