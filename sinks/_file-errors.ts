@@ -63,6 +63,11 @@ const WORDS: Readonly<Record<string, FileWords>> = {
   },
   ENOSPC: NO_SPACE,
   EDQUOT: NO_SPACE,
+  EFBIG: {
+    code: "file-system",
+    says: "would grow larger than a file may here",
+    hint: "allow more (`ulimit -f`; under systemd: LimitFSIZE=); the file holds what it held",
+  },
   EMFILE: TOO_MANY_FILES,
   ENFILE: TOO_MANY_FILES,
   EBUSY: MOUNT_POINT,

@@ -61,6 +61,19 @@ test("says that too many files are open, and where to allow more", () => {
   expect([textIn(file), namesBeside(file)]).toEqual(["old", ["file.json"]])
 })
 
+test("keeps the old file where none may grow that large, in place too, and says where to allow more", () => {
+  for (const task of ["write", "write-in-place"]) {
+    const file = newFile("old")
+    const answer = runChild([], `ulimit -f 8; $RUN ${task} "$F" 200000`, file)
+    expect({ task, ...answer }).toMatchObject({
+      task,
+      code: "file-system",
+      hint: expect.stringContaining("ulimit -f"),
+    })
+    expect([textIn(file), namesBeside(file)]).toEqual(["old", ["file.json"]])
+  }
+})
+
 testUnless(LACKS.powerless, "says who may write where permission is missing", () => {
   const file = newFile("old")
   fs.chmodSync(dirname(file), 0o500)

@@ -128,7 +128,7 @@ export const MEANINGS: readonly Meaning[] = [
     codes: /^(SQLITE_IOERR|EIO)$/,
     code: "file-system",
     message: "the file system did not read or write what was asked of it",
-    hint: "look at the state of that file system and its quota; the system's own log tells more",
+    hint: "look at the state of that file system, at its quota and at `ulimit -f`; the system's own log tells more",
   },
   {
     codes: /^(ENOENT|ENOTDIR)$/,
