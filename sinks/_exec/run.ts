@@ -51,8 +51,8 @@ export async function runCommand(
   const limit = clock
     .sleep(command.timeoutMs, AbortSignal.any([signal, over.signal]))
     .then(() => ({ by: "timeout" }) as const)
-  tell(child, input)
-  const how = await Promise.race([exited, said.overflow, limit]).finally(async () => {
+  const untold = tell(child, input)
+  const how = await Promise.race([exited, untold, said.overflow, limit]).finally(async () => {
     over.abort()
     await endAll(child, exited, closed, clock)
   })
@@ -75,14 +75,21 @@ function start({ words: [file = "", ...args], env }: Command, wantsOutput: boole
   return child
 }
 
-function tell({ stdin }: ChildProcess, input: string): void {
-  // What a command does not care to read is not its failure; how it ends is.
-  stdin?.on("error", () => undefined)
-  stdin?.end(input)
+/** Rejects with the system's error where that kept something from the command: it may end well all the same. */
+function tell({ stdin }: ChildProcess, input: string): Promise<never> {
+  return new Promise((_, reject) => {
+    stdin?.on("error", (error: NodeJS.ErrnoException) => {
+      // What a command does not care to read is not its failure; how it ends is.
+      if (error.code !== "EPIPE" && error.code !== "ECONNRESET") reject(error)
+    })
+    stdin?.end(input)
+  })
 }
 
 function listen({ stdout, stderr }: ChildProcess) {
   const texts = { stdout: "", stderr: "" }
+  // What is lost of its words is missed by whoever needs them; without a listener, it would end us.
+  for (const pipe of [stdout, stderr]) pipe?.on("error", () => undefined)
   stderr?.setEncoding("utf8").on("data", (text: string) => {
     texts.stderr = (texts.stderr + text).slice(-STDERR_TAIL_CHARACTERS)
   })

@@ -1,6 +1,7 @@
 // What the sink `exec` promises beside the contract: what a command is told and what it cannot see, how it is ended with
 // all that it started, and what of its words reaches a report.
-import { afterAll, expect, test } from "bun:test"
+import { afterAll, expect, spyOn, test } from "bun:test"
+import * as childProcess from "node:child_process"
 import { existsSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
@@ -53,6 +54,36 @@ async function failureOf(work: Promise<unknown>): Promise<DeliveryError> {
 
 /** Prints an answer as a script would. */
 const answering = (answer: object) => `cat <<'END'\n${JSON.stringify(answer)}\nEND`
+
+/** Breaks a pipe of whatever command is started next, as the system would. */
+function breakPipe(name: "stdin" | "stdout" | "stderr"): Disposable {
+  const { spawn } = childProcess
+  const start = (...given: Parameters<typeof spawn>) => {
+    const child = spawn(...given)
+    child[name]?.destroy(Object.assign(new Error("EIO"), { code: "EIO" }))
+    return child
+  }
+  const watch = spyOn(childProcess, "spawn").mockImplementation(start as typeof spawn)
+  return { [Symbol.dispose]: () => watch.mockRestore() }
+}
+
+test("a command that could not be told all has not delivered, however it ends", async () => {
+  const sink = shell("cat > /dev/null")
+  using _ = breakPipe("stdin")
+  expect(await failureOf(deliver(sink))).toMatchObject({
+    code: "command-not-started",
+    message: expect.stringContaining("EIO"),
+  })
+})
+
+test("a pipe of the command's words that breaks leaves how it ends", async () => {
+  const sink = shell("cat > /dev/null; exit 3")
+  using _ = breakPipe("stderr")
+  expect(await failureOf(deliver(sink))).toMatchObject({
+    code: "command-failed",
+    message: expect.stringMatching(/exit code 3$/),
+  })
+})
 
 test("tells the command its logins on standard input, in the documented form", async () => {
   await deliver(shell(`cat > ${folder}/told`), calm(), [credential, beside])
