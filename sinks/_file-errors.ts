@@ -47,9 +47,9 @@ const NO_SPACE: FileWords = {
   hint: "free some there; the file holds what it held",
   retryable: true,
 }
-const TOO_MANY_FILES: Words = {
+const TOO_MANY_FILES: FileWords = {
   code: "file-system",
-  says: "cannot be opened, for too many files are open already",
+  says: "cannot be opened: too many files are open already",
   hint: "allow more (`ulimit -n`; under systemd: LimitNOFILE=), or see who holds so many",
 }
 

@@ -58,7 +58,7 @@ export function startFailure(cause: unknown, place: string): unknown {
   if (typeof code !== "string" || !/^E[A-Z0-9]+$/.test(code)) return cause
   const words = NOT_STARTED[code] ?? {
     code: "command-not-started",
-    says: `the system did not start it, or not tell it all (${code})`,
+    says: `the system did not start it, or did not hand it all of the logins (${code})`,
     hint: "run it by hand as the same user to see what the system says",
   }
   // Not the cause itself: its text would say nothing more, and may quote the arguments.
