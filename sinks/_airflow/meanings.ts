@@ -40,6 +40,14 @@ export const MEANINGS: readonly Meaning[] = [
       `check user${url?.user ? ` ${url.user}` : ""} and password of the URL, and that the server lets this user in from here`,
   },
   {
+    // What a server says of the certificate that it was shown, or misses.
+    codes: /^ERR_SSL_.+_ALERT_(UNKNOWN_CA|(BAD|UNSUPPORTED)_CERTIFICATE|CERTIFICATE_[A-Z]+)$/,
+    code: "login-refused",
+    message: "the server refused our certificate, or misses one",
+    hint: ({ url }) =>
+      `see that ${url?.dialect === "mysql" ? "ssl_cert and ssl_key" : "sslcert and sslkey"} of the URL name a certificate that has not expired and whose authority the server trusts`,
+  },
+  {
     codes: /^(AUTH_SWITCH_PLUGIN_ERROR|AUTH_TYPE_NOT_IMPLEMENTED|ER_NOT_SUPPORTED_AUTH_MODE)$/,
     code: "login-method",
     message: "the server asks for a login method that the driver does not know",

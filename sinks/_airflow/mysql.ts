@@ -2,6 +2,7 @@
 // it would burn ids, and the collation would let `ecr_docker` overwrite `Ecr_Docker`.
 import type { Duplex } from "node:stream"
 import type { Connection, ConnectionOptions } from "mysql2"
+import { isTransient } from "../../src/errors.ts"
 import type { Address } from "./address.ts"
 import { writersOf } from "./mysql-write.ts"
 import type { Place } from "./place.ts"
@@ -38,6 +39,7 @@ async function openWith(
   signal.throwIfAborted()
   const { default: mysql } = await import("mysql2")
   const connection = mysql.createConnection(driverOptions(place, address, tls))
+  keepLoss(connection)
   // The driver's own `destroy` goes on reading what the server has sent, and complains on the terminal about its order.
   const cut = () => (connection as unknown as { stream: Duplex }).stream.destroy()
   signal.addEventListener("abort", cut, { once: true })
@@ -54,8 +56,21 @@ async function openWith(
   } catch (error) {
     signal.removeEventListener("abort", cut)
     cut()
-    throw error
+    throw lossOf(error) ?? error
   }
+}
+
+// mysql2 gives whatever ends the handshake one code, and a connection that was lost in it is no matter of trust.
+function keepLoss(connection: Connection): void {
+  const driver = connection as unknown as { startTLS(done: (error?: Error) => void): void }
+  const { startTLS } = driver
+  driver.startTLS = (done) =>
+    startTLS.call(driver, (cause) => done(isTransient(cause) ? new Error("lost", { cause }) : cause))
+}
+
+function lossOf(error: unknown): unknown {
+  const { code, cause } = error as { readonly code?: unknown; readonly cause?: unknown }
+  return code === "HANDSHAKE_SSL_ERROR" ? cause : undefined
 }
 
 function driverOptions({ url }: Place, address: Address, { ssl, stream }: MysqlTls): ConnectionOptions {

@@ -24,6 +24,8 @@ export async function connectPostgres(
   const { host, port, socket: path } = address
   const options = host === undefined || policy.mode === "off" ? undefined : await loadTlsOptions(policy, host)
   const socket = path === undefined ? connect(port, host) : connect(path)
+  // Below TLS nobody else listens, and an error that nobody hears ends the program.
+  socket.on("error", () => {})
   await next(socket, "connect", signal)
   if (!options) return socket
   if (policy.direct) return secureAtOnce(socket, options, signal)

@@ -64,11 +64,7 @@ async function openAddress(
     password: () => url.password?.reveal() ?? "",
     connection: { application_name: "ecrelay", ...(startup ? { options: startup } : {}) },
     // The driver would call it again to reconnect: what was lost stays lost, and the core tries again.
-    socket: () => {
-      const socket = connection.take()
-      if (socket) return socket
-      throw Object.assign(new Error("the server closed the connection"), { code: "CONNECTION_CLOSED" })
-    },
+    socket: () => connection.take(),
   }
   const sql = postgres(options)
   const cut = () => connection.destroy()
@@ -112,8 +108,8 @@ function driverOptions(timeoutMs: number) {
 }
 
 type Connection = {
-  /** The socket, once. */
-  take(): Awaited<ReturnType<typeof connectPostgres>> | undefined
+  /** The socket, once, while it is open. Throws what it was lost by. */
+  take(): Awaited<ReturnType<typeof connectPostgres>>
   isOpen(): boolean
   destroy(): void
 }
@@ -127,12 +123,20 @@ async function connect(
   const patience = AbortSignal.timeout(timeoutMs)
   try {
     const socket = await connectPostgres(address, policy, AbortSignal.any([signal, patience]))
+    let lost: Error = Object.assign(new Error("the server closed the connection"), {
+      code: "CONNECTION_CLOSED",
+    })
+    // A server may take the call and let go at once, and what it says to our certificate comes after the handshake:
+    // before the driver listens, which would then wait for a connection that is gone.
+    socket.on("error", (error) => {
+      lost = error
+    })
     let taken = false
     return {
       take: () => {
-        const first = taken ? undefined : socket
+        if (taken || socket.readyState !== "open") throw lost
         taken = true
-        return first
+        return socket
       },
       isOpen: () => socket.readyState === "open",
       destroy: () => socket.destroy(),

@@ -1,0 +1,82 @@
+// The airflow-db sink where the network between it and the server fails: what is told, and that nothing but the call that
+// it happened to comes to harm.
+import { expect, test } from "bun:test"
+import { writeFile } from "node:fs/promises"
+import { connect, createServer, type Socket } from "node:net"
+import { join } from "node:path"
+import { createAuthority } from "../../scripts/services/certificate.ts"
+import { CERTIFIED_USER } from "../../scripts/services/ground.ts"
+import { temporaryFolder } from "../airflow/folder.ts"
+import { deliver, errorOf, fresh, onEachServer, openAirflow, outcomesOf } from "../support/airflow-db.ts"
+
+/** A server that does no more than this with whoever calls. */
+async function calledBy(answer: (caller: Socket) => void) {
+  const server = createServer((caller) => {
+    caller.on("error", () => {})
+    answer(caller)
+  })
+  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve))
+  const { port } = server.address() as { readonly port: number }
+  return { address: `127.0.0.1:${port}`, [Symbol.dispose]: () => void server.close() }
+}
+
+// Every handshake of TLS begins with it: the type of the record, and its version.
+const TLS_BEGINS = Buffer.from([0x16, 3, 1])
+
+/** Passes all on to a server, but for a connection that begins with TLS: that one is lost. */
+function losesTls(caller: Socket, port: number): void {
+  const server = connect(port, "127.0.0.1")
+  server.on("error", () => {})
+  server.pipe(caller)
+  caller.on("data", (bytes: Buffer) => {
+    if (!bytes.includes(TLS_BEGINS)) return void server.write(bytes)
+    server.destroy()
+    caller.end()
+  })
+}
+
+onEachServer((place) => {
+  const isPostgres = place === "postgres"
+  const withoutTls = isPostgres ? "sslmode=disable" : "ssl_mode=DISABLED"
+
+  for (const [how, letGo] of [
+    ["closes", (caller: Socket) => caller.end()],
+    ["resets", (caller: Socket) => caller.resetAndDestroy()],
+  ] as const)
+    test(`tells at once of a server that takes the call and ${how} it, on ${place}`, async () => {
+      await using airflow = await openAirflow(place)
+      using gone = await calledBy(letGo)
+      const url = airflow.url.replace(/@[^/]*/, `@${gone.address}`)
+      const error = await errorOf(deliver(airflow.sink({ url: `${url}?${withoutTls}` }), fresh()))
+      expect(error).toMatchObject({ code: "unreachable", retryable: true })
+      // Not the one for a server that never says a word, which is waited for.
+      expect(error.message).toMatch(/\[(ECONNRESET|CONNECTION_CLOSED|PROTOCOL_CONNECTION_LOST)\]$/)
+    })
+
+  test(`does not take a connection lost in the handshake for a matter of trust, on ${place}`, async () => {
+    await using airflow = await openAirflow(place)
+    const { port } = new URL(airflow.url)
+    using lost = await calledBy((caller) => losesTls(caller, Number(port)))
+    const url = airflow.url.replace(/@[^/]*/, `@${lost.address}`)
+    const withTls = isPostgres ? "sslmode=require" : "ssl_mode=REQUIRED"
+    const error = await errorOf(deliver(airflow.sink({ url: `${url}?${withTls}` }), fresh()))
+    expect(error).toMatchObject({ code: "unreachable", retryable: true })
+  })
+
+  test(`says that it is the certificate where the server refuses ours, on ${place}`, async () => {
+    await using airflow = await openAirflow(place)
+    await using folder = await temporaryFolder()
+    const { certificate, key } = createAuthority("nobody's authority").issue(CERTIFIED_USER, [])
+    const [certificateFile, keyFile] = [join(folder.path, "client.pem"), join(folder.path, "client.key")]
+    await writeFile(certificateFile, certificate)
+    await writeFile(keyFile, key, { mode: 0o600 })
+    const options = isPostgres
+      ? `sslmode=require&sslcert=${certificateFile}&sslkey=${keyFile}`
+      : `ssl_mode=REQUIRED&ssl_cert=${certificateFile}&ssl_key=${keyFile}`
+    const error = await errorOf(deliver(airflow.sink({ url: `${airflow.url}?${options}` }), fresh()))
+    expect(error).toMatchObject({ code: "login-refused", retryable: false })
+    expect(error.message).toContain("our certificate")
+    expect(error.hint).toContain(isPostgres ? "sslcert" : "ssl_cert")
+    expect(await outcomesOf(deliver(airflow.sink(), fresh()))).toEqual(["delivered"])
+  })
+})
