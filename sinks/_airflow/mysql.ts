@@ -41,12 +41,14 @@ async function openWith(
   const connection = mysql.createConnection(driverOptions(place, address, tls))
   keepLoss(connection)
   // The driver's own `destroy` goes on reading what the server has sent, and complains on the terminal about its order.
-  const cut = () => (connection as unknown as { stream: Duplex }).stream.destroy()
+  const stream = () => (connection as unknown as { stream: Duplex }).stream
+  const cut = () => stream().destroy()
   signal.addEventListener("abort", cut, { once: true })
   const close = async () => {
     signal.removeEventListener("abort", cut)
-    // Says goodbye, so that the server does not log an aborted connection.
+    // Says goodbye, so that the server does not log an aborted connection, and goes: the answer may never come.
     connection.end()
+    stream().end(cut)
   }
   try {
     const query = queryOf(connection)

@@ -63,6 +63,20 @@ onEachServer((place) => {
     expect(error).toMatchObject({ code: "unreachable", retryable: true })
   })
 
+  test(`lets go of a server whose goodbye never arrives, on ${place}`, async () => {
+    await using airflow = await openAirflow(place)
+    const { port } = new URL(airflow.url)
+    const { promise: isLeft, resolve: left } = Promise.withResolvers<void>()
+    using mute = await calledBy((caller) => {
+      const server = connect(Number(port), "127.0.0.1")
+      server.on("data", (bytes) => caller.write(bytes))
+      caller.on("data", (bytes) => server.write(bytes)).on("end", left)
+    })
+    const url = airflow.url.replace(/@[^/]*/, `@${mute.address}`)
+    expect(await outcomesOf(deliver(airflow.sink({ url }), fresh()))).toEqual(["delivered"])
+    await isLeft
+  })
+
   test(`says that it is the certificate where the server refuses ours, on ${place}`, async () => {
     await using airflow = await openAirflow(place)
     await using folder = await temporaryFolder()
