@@ -2,7 +2,7 @@
 // version takes it that Airflow ever ran on: no VALUES ROW(), no JSON_TABLE, no temporary table.
 import type { Query, Transaction } from "./session.ts"
 
-/** How a chunk is updated and inserted. `table` is quoted. */
+/** How a chunk is updated and inserted; nothing in MySQL skips a row in silence. `table` is quoted. */
 export function writersOf(query: Query, table: string): Pick<Transaction, "update" | "insert"> {
   return {
     async update(rows, encrypted) {
@@ -16,6 +16,7 @@ export function writersOf(query: Query, table: string): Pick<Transaction, "updat
            c.password = coalesce(v.password, c.password)`,
         rows.flatMap(({ id, host, login, password }) => [id, host, login, password ?? null]),
       )
+      return rows.length
     },
     async insert(rows, encrypted) {
       const values = rows.map(() => `(?, 'docker', ?, ?, ?, ${encrypted}, false)`)
@@ -24,6 +25,7 @@ export function writersOf(query: Query, table: string): Pick<Transaction, "updat
          VALUES ${values.join(", ")}`,
         rows.flatMap(({ connId, host, login, password }) => [connId, host, login, password]),
       )
+      return rows.length
     },
   }
 }

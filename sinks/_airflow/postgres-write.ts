@@ -13,16 +13,17 @@ export function writersOf(query: Query, table: string): Pick<Transaction, "updat
         // Empty stands for NULL, and NULL for the password that is there.
         rows.map(({ password }) => password ?? ""),
       ]
-      await query(
+      const written = await query(
         `UPDATE ${table} AS c
          SET conn_type = 'docker', host = v.host, login = v.login, port = NULL,
            password = coalesce(v.password, c.password),
            is_encrypted = CASE WHEN v.password IS NULL THEN c.is_encrypted ELSE ${encrypted} END
          FROM unnest(string_to_array(?, ?)::int[], ${"string_to_array(?, ?, ''), ".repeat(3).slice(0, -2)})
            AS v (id, host, login, password)
-         WHERE c.id = v.id`,
+         WHERE c.id = v.id RETURNING 1`,
         joined(columns),
       )
+      return written.length
     },
     async insert(rows: readonly NewRow[], encrypted) {
       const columns = [
@@ -31,12 +32,14 @@ export function writersOf(query: Query, table: string): Pick<Transaction, "updat
         rows.map(({ login }) => login),
         rows.map(({ password }) => password),
       ]
-      await query(
+      const written = await query(
         `INSERT INTO ${table} (conn_id, conn_type, host, login, password, is_encrypted, is_extra_encrypted)
          SELECT v.conn_id, 'docker', v.host, v.login, v.password, ${encrypted}, false
-         FROM unnest(${"string_to_array(?, ?, ''), ".repeat(4).slice(0, -2)}) AS v (conn_id, host, login, password)`,
+         FROM unnest(${"string_to_array(?, ?, ''), ".repeat(4).slice(0, -2)}) AS v (conn_id, host, login, password)
+         RETURNING 1`,
         joined(columns),
       )
+      return written.length
     },
   }
 }

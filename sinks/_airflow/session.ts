@@ -51,11 +51,14 @@ export type ChangedRow = {
   readonly password: string | undefined
 }
 
-/** What a transaction may do beside queries. Both take a chunk, and whether its passwords are encrypted. */
+/**
+ * What a transaction may do beside queries. Both take a chunk, and whether its passwords are encrypted, and tell how many
+ * rows were written.
+ */
 export type Transaction = {
   readonly query: Query
-  update(rows: readonly ChangedRow[], encrypted: boolean): Promise<void>
-  insert(rows: readonly NewRow[], encrypted: boolean): Promise<void>
+  update(rows: readonly ChangedRow[], encrypted: boolean): Promise<number>
+  insert(rows: readonly NewRow[], encrypted: boolean): Promise<number>
 }
 
 /** An open connection. */

@@ -9,7 +9,7 @@ export type SqliteDatabase = {
     /** Whether it returns rows; better-sqlite3 only. */
     readonly reader?: boolean
     all(...values: readonly (string | number | null)[]): unknown[]
-    run(...values: readonly (string | number | null)[]): unknown
+    run(...values: readonly (string | number | null)[]): { readonly changes: number | bigint }
   }
   close(): void
 }

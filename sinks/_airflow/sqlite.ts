@@ -116,16 +116,22 @@ function writersOf(db: SqliteDatabase): Pick<Transaction, "update" | "insert"> {
       const set = `UPDATE "connection" SET conn_type = 'docker', host = ?, login = ?, port = NULL`
       const keeping = db.prepare(`${set} WHERE id = ?`)
       const replacing = db.prepare(`${set}, password = ?, is_encrypted = ${encrypted} WHERE id = ?`)
-      for (const { id, host, login, password } of rows)
-        if (password === undefined) keeping.run(host, login, id)
-        else replacing.run(host, login, password, id)
+      return sum(rows, ({ id, host, login, password }) =>
+        password === undefined ? keeping.run(host, login, id) : replacing.run(host, login, password, id),
+      )
     },
     async insert(rows, encrypted) {
       const statement = db.prepare(
         `INSERT INTO "connection" (conn_id, conn_type, host, login, password, is_encrypted, is_extra_encrypted)
          VALUES (?, 'docker', ?, ?, ?, ${encrypted}, false)`,
       )
-      for (const { connId, host, login, password } of rows) statement.run(connId, host, login, password)
+      return sum(rows, ({ connId, host, login, password }) => statement.run(connId, host, login, password))
     },
   }
+}
+
+function sum<Row>(rows: readonly Row[], write: (row: Row) => { readonly changes: number | bigint }): number {
+  let written = 0
+  for (const row of rows) written += Number(write(row).changes)
+  return written
 }

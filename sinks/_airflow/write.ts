@@ -55,16 +55,19 @@ export async function writePlans(
 async function inTurn<One, Sealed>(
   chunks: readonly (readonly One[])[],
   seal: (one: One, vector: Uint8Array) => Sealed,
-  write: (chunk: readonly Sealed[]) => Promise<void>,
+  write: (chunk: readonly Sealed[]) => Promise<number>,
 ): Promise<void> {
   const sealAll = async (chunk: readonly One[]) => {
     const vectors = await drawVectors(chunk.length)
     return chunk.map((one, i) => seal(one, vectors[i] as Uint8Array))
   }
+  const writeAll = async (chunk: readonly Sealed[]) => {
+    if ((await write(chunk)) !== chunk.length) throw notApplied()
+  }
   let writing = Promise.resolve()
   for (const chunk of chunks) {
     const [sealed] = await Promise.all([sealAll(chunk), writing])
-    writing = write(sealed)
+    writing = writeAll(sealed)
   }
   await writing
 }
@@ -74,6 +77,13 @@ export function sizeOfPlan({ connId, credential }: Plan, encryption: Encryption)
   const texts = Buffer.byteLength(connId + credential.registry.host + credential.userName)
   // Quotes and backslashes are doubled where values are written into the statement; a Fernet token has none.
   return 2 * texts + sealedLength(credential, encryption).bytes * (encryption.keys ? 1 : 2)
+}
+
+function notApplied(): AirflowError {
+  return new AirflowError("the database took the login and did not keep it; nothing was written", {
+    code: "not-applied",
+    hint: "look for a trigger or a rule on the table that skips rows",
+  })
 }
 
 function changedMeanwhile(): AirflowError {
