@@ -57,9 +57,11 @@ export function failureOf(error: AirflowError, { sink, target }: FailureContext)
 /** SQLite's extended codes and node:sqlite's numbers as the plain names, the others' codes as they are. */
 function codeOf(error: unknown): string | undefined {
   if (typeof error !== "object" || error === null) return undefined
-  const { code, errcode } = error as { code?: unknown; errcode?: unknown }
+  const { code, errcode, errno, sqlState } = error as Readonly<Record<string, unknown>>
   if (code === "ERR_SQLITE_ERROR" && typeof errcode === "number")
     return SQLITE_NAMES[errcode] ?? SQLITE_NAMES[errcode & 0xff] ?? `SQLITE_${errcode & 0xff}`
+  // mysql2 knows the names of MySQL alone, and MariaDB has numbers of its own.
+  if (code === undefined && typeof sqlState === "string") return `ER_${errno}`
   if (typeof code !== "string") return undefined
   return /^SQLITE_(BUSY|LOCKED|READONLY|CANTOPEN|CORRUPT|IOERR|FULL)/.exec(code)?.[0] ?? code
 }

@@ -54,6 +54,15 @@ export const MEANINGS: readonly Meaning[] = [
     hint: "MariaDB's ed25519 accounts are not supported: give ecrelay an account that uses mysql_native_password or caching_sha2_password (PostgreSQL: scram-sha-256)",
   },
   {
+    // MySQL's and MariaDB's; 4151 is MariaDB's number, which the driver knows by MySQL's name.
+    codes:
+      /^ER_(ACCOUNT_HAS_BEEN_LOCKED|BULK_PARSER_INCOMPLETE_ESCAPE_SEQUENCE|MUST_CHANGE_PASSWORD(_LOGIN)?)$/,
+    code: "login-refused",
+    message: "the account is locked, or its password has expired",
+    hint: ({ url }) =>
+      `run ALTER USER '${url?.user ?? "ecrelay"}'@'%' ACCOUNT UNLOCK; or give it a new password, and the URL as well`,
+  },
+  {
     // PgBouncer has one code for whatever keeps a client out, passing or not; 1.18 even for a wrong password.
     codes: /^08P01$/,
     code: "pooler-refused",
@@ -99,11 +108,17 @@ export const MEANINGS: readonly Meaning[] = [
     hint: "try again: the next attempt finds it",
   },
   {
-    codes:
-      /^(55P03|40001|40P01|57014|ER_LOCK_DEADLOCK|ER_LOCK_WAIT_TIMEOUT|ER_STATEMENT_TIMEOUT|ER_QUERY_TIMEOUT)$/,
+    codes: /^(55P03|40001|40P01|ER_LOCK_DEADLOCK|ER_LOCK_WAIT_TIMEOUT|ER_CHECKREAD)$/,
     code: "locked",
     message: "others held the table for too long; nothing was written",
     hint: "try again; if it stays so, look for a long transaction in the database",
+  },
+  {
+    // ER_1969 is MariaDB's, which the driver has no name for.
+    codes: /^(57014|ER_1969|ER_QUERY_TIMEOUT|ER_QUERY_INTERRUPTED)$/,
+    code: "locked",
+    message: "the server cut a statement short; nothing was written",
+    hint: "try again; if it stays so, look for a long transaction in the database, or allow ecrelay's user more time (PostgreSQL: statement_timeout; MariaDB: max_statement_time; MySQL: max_execution_time)",
   },
   {
     codes: /^SQLITE_(BUSY|LOCKED)$/,
@@ -155,16 +170,23 @@ export const MEANINGS: readonly Meaning[] = [
       `start the server whose socket ${socketOf(context)} is, or name the server's host in the URL`,
   },
   {
-    codes: /^(53300|ER_CON_COUNT_ERROR|ER_TOO_MANY_USER_CONNECTIONS)$/,
+    codes: /^(53300|ER_CON_COUNT_ERROR|ER_TOO_MANY_USER_CONNECTIONS|ER_USER_LIMIT_REACHED)$/,
     code: "unreachable",
     message: "the server takes no more connections now",
-    hint: "it is tried again; if it stays so, see who holds them, or raise max_connections in the server",
+    hint: "it is tried again; if it stays so, see who holds them, or raise max_connections in the server, or the user's own limit",
   },
   {
-    codes: /^(57P0[1-5]|ER_SERVER_SHUTDOWN)$/,
+    codes: /^(57P0[1-5]|ER_SERVER_SHUTDOWN|ER_SERVER_OFFLINE_MODE)$/,
     code: "unreachable",
     message: "the server is starting or shutting down",
     hint: "it is tried again; if it stays so, the server's own log tells more",
+  },
+  {
+    codes:
+      /^ERR_SSL_(SSLV3_ALERT_BAD_RECORD_MAC|DECRYPTION_FAILED_OR_BAD_RECORD_MAC|TLSV1_ALERT_DECODE_ERROR)$/,
+    code: "unreachable",
+    message: "the encrypted connection was cut or garbled on its way",
+    hint: "it is tried again; if it stays so, look at what stands between, such as a proxy or a firewall",
   },
   {
     codes: /^(ENOTFOUND|EAI_AGAIN)$/,

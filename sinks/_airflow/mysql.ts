@@ -145,7 +145,8 @@ async function readColumns(query: Query, schema: string | undefined): Promise<re
   const rows = await query(
     `SELECT column_name AS name, character_maximum_length AS width, character_set_name AS charset,
        collation_name AS collation,
-       is_nullable = 'NO' AND column_default IS NULL AND extra NOT LIKE '%auto_increment%' AS required
+       is_nullable = 'NO' AND column_default IS NULL AND extra NOT LIKE '%auto_increment%'
+         AND extra NOT LIKE '% GENERATED' AS required
      FROM information_schema.columns
      WHERE table_schema = coalesce(?, database()) AND table_name = 'connection'`,
     [schema ?? null],
