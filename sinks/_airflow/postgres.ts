@@ -5,8 +5,8 @@ import type { Address } from "./address.ts"
 import type { DatabaseUrl } from "./database-url.ts"
 import { AirflowError } from "./error.ts"
 import type { Place } from "./place.ts"
+import { type Connection, connect } from "./postgres-connection.ts"
 import { openWithOptions, parseServerOptions } from "./postgres-options.ts"
-import { connectPostgres } from "./postgres-socket.ts"
 import { writersOf } from "./postgres-write.ts"
 import type { Column, Query, ResultRow, Session } from "./session.ts"
 import type { TlsPolicy } from "./tls.ts"
@@ -76,8 +76,9 @@ async function openAddress(
     connection.destroy()
   }
   try {
-    const query = queryOf(sql)
-    if (await fits(query, url.options.target_session_attrs)) return await sessionOf(sql, schemas, close)
+    const query = queryOf(sql, connection)
+    if (await fits(query, url.options.target_session_attrs))
+      return await sessionOf(sql, query, schemas, close)
     await close()
     return undefined
   } catch (error) {
@@ -107,46 +108,6 @@ function driverOptions(timeoutMs: number) {
   } as const
 }
 
-type Connection = {
-  /** The socket, once, while it is open. Throws what it was lost by. */
-  take(): Awaited<ReturnType<typeof connectPostgres>>
-  isOpen(): boolean
-  destroy(): void
-}
-
-async function connect(
-  address: Address,
-  policy: TlsPolicy,
-  timeoutMs: number,
-  signal: AbortSignal,
-): Promise<Connection> {
-  const patience = AbortSignal.timeout(timeoutMs)
-  try {
-    const socket = await connectPostgres(address, policy, AbortSignal.any([signal, patience]))
-    let lost: Error = Object.assign(new Error("the server closed the connection"), {
-      code: "CONNECTION_CLOSED",
-    })
-    // A server may take the call and let go at once, and what it says to our certificate comes after the handshake:
-    // before the driver listens, which would then wait for a connection that is gone.
-    socket.on("error", (error) => {
-      lost = error
-    })
-    let taken = false
-    return {
-      take: () => {
-        if (taken || socket.readyState !== "open") throw lost
-        taken = true
-        return socket
-      },
-      isOpen: () => socket.readyState === "open",
-      destroy: () => socket.destroy(),
-    }
-  } catch (error) {
-    if (signal.aborted || !patience.aborted) throw error
-    throw Object.assign(new Error("no answer in time"), { code: "CONNECT_TIMEOUT" })
-  }
-}
-
 function isUnreachable(error: unknown): boolean {
   const code = (error as { code?: unknown }).code
   return typeof code === "string" && /^(E[A-Z_]+|CONNECT.*|57P0[1-3])$/.test(code)
@@ -161,16 +122,22 @@ async function fits(query: Query, wanted: string | undefined): Promise<boolean> 
   return row?.standby === false && (wanted === "primary" || row.off === "off")
 }
 
-function queryOf(sql: Pick<Sql, "unsafe">): Query {
+// What is asked of a socket that has just broken, such as a ROLLBACK, the driver would leave without an answer.
+function queryOf(sql: Pick<Sql, "unsafe">, { requireOpen }: Pick<Connection, "requireOpen">): Query {
   return async (statement, values = []) => {
+    requireOpen()
     let mark = 0
     const numbered = statement.replaceAll("?", () => `$${++mark}`)
     return (await sql.unsafe(numbered, [...values])) as readonly ResultRow[]
   }
 }
 
-async function sessionOf(sql: Sql, schemas: readonly string[], close: () => Promise<void>): Promise<Session> {
-  const query = queryOf(sql)
+async function sessionOf(
+  sql: Sql,
+  query: Query,
+  schemas: readonly string[],
+  close: () => Promise<void>,
+): Promise<Session> {
   const { schema, columns } = await findTable(query, schemas)
   const table = schema === undefined ? "connection" : `${quote(schema)}.connection`
   return {

@@ -8,6 +8,7 @@ import { createAuthority } from "../../scripts/services/certificate.ts"
 import { CERTIFIED_USER } from "../../scripts/services/ground.ts"
 import { temporaryFolder } from "../airflow/folder.ts"
 import { deliver, errorOf, fresh, onEachServer, openAirflow, outcomesOf } from "../support/airflow-db.ts"
+import { ZERO_REGISTRY } from "../support/sinks.ts"
 
 /** A server that does no more than this with whoever calls. */
 async function calledBy(answer: (caller: Socket) => void) {
@@ -35,14 +36,49 @@ function losesTls(caller: Socket, port: number): void {
   })
 }
 
+/** Passes `count` of the server's answers on, and breaks the connection with the last of them. */
+function breaksAfter(count: number, letGo: (caller: Socket) => void): (caller: Socket, port: number) => void {
+  return (caller, port) => {
+    const server = connect(port, "127.0.0.1")
+    server.on("error", () => {})
+    caller.on("data", (bytes) => server.write(bytes)).on("close", () => server.destroy())
+    let answers = 0
+    server.on("data", (bytes) => {
+      answers += 1
+      if (answers > count) return
+      caller.write(bytes, () => void (answers >= count && letGo(caller)))
+    })
+  }
+}
+
+const WAYS_TO_GO = [
+  ["closes", (caller: Socket) => void caller.end()],
+  ["resets", (caller: Socket) => void caller.resetAndDestroy()],
+] as const
+
 onEachServer((place) => {
   const isPostgres = place === "postgres"
   const withoutTls = isPostgres ? "sslmode=disable" : "ssl_mode=DISABLED"
 
-  for (const [how, letGo] of [
-    ["closes", (caller: Socket) => caller.end()],
-    ["resets", (caller: Socket) => caller.resetAndDestroy()],
-  ] as const)
+  for (const [how, letGo] of WAYS_TO_GO) {
+    test(`ends by itself, with all or nothing, whichever answer of the server's is the last before it ${how}, on ${place}`, async () => {
+      await using airflow = await openAirflow(place)
+      const { port } = new URL(airflow.url)
+      const outcomes: string[] = []
+      for (let count = 1; outcomes.at(-1) !== "delivered"; count += 1) {
+        const breaks = breaksAfter(count, letGo)
+        using broken = await calledBy((caller) => breaks(caller, Number(port)))
+        const url = `${airflow.url.replace(/@[^/]*/, `@${broken.address}`)}?${withoutTls}`
+        const [outcome = ""] = await outcomesOf(deliver(airflow.sink({ url }), fresh(), fresh(ZERO_REGISTRY)))
+        outcomes.push(outcome)
+        const rows = await airflow.rows()
+        expect(rows).toHaveLength(outcome === "delivered" || rows.length > 0 ? 2 : 0)
+        await airflow.run(`DELETE FROM connection`)
+      }
+      expect(outcomes.length).toBeGreaterThan(8)
+      expect(new Set(outcomes)).toEqual(new Set(["unreachable", "delivered"]))
+    })
+
     test(`tells at once of a server that takes the call and ${how} it, on ${place}`, async () => {
       await using airflow = await openAirflow(place)
       using gone = await calledBy(letGo)
@@ -52,6 +88,7 @@ onEachServer((place) => {
       // Not the one for a server that never says a word, which is waited for.
       expect(error.message).toMatch(/\[(ECONNRESET|CONNECTION_CLOSED|PROTOCOL_CONNECTION_LOST)\]$/)
     })
+  }
 
   test(`does not take a connection lost in the handshake for a matter of trust, on ${place}`, async () => {
     await using airflow = await openAirflow(place)
