@@ -59,7 +59,7 @@ export function parseJson(text: string): unknown {
 function refuseRedirect({ status, headers, url }: Response): void {
   if (status < 300 || status > 399) return
   const location = headers.get("location") ?? ""
-  const to = URL.canParse(location, url) ? new URL(location, url) : undefined
+  const to = location && URL.canParse(location, url) ? new URL(location, url) : undefined
   throw new RestError(
     `the server redirects${to ? ` to ${`${to.origin}${to.pathname}`.slice(0, 200)}` : ""}`,
     {
@@ -76,6 +76,13 @@ export function requireServed(status: number): void {
     throw new RestError("the proxy asks for a login (407)", {
       code: "proxy",
       hint: "check HTTPS_PROXY with its user name and password, or name Airflow's host in NO_PROXY",
+      status,
+    })
+  if (status === 408)
+    throw new RestError("the server did not get the whole call in time (408)", {
+      code: "timeout",
+      hint: "it passes by itself; if it stays so, see how long a gateway in front of Airflow waits for a call",
+      retryable: true,
       status,
     })
   if (status === 429)

@@ -60,6 +60,19 @@ describe.each(APIS)("on %s", (api) => {
     expect(sinkFor({ url: "https://airflow.test" })).not.toHaveProperty("read")
   })
 
+  test("tries again where a gateway did not get the call in time", async () => {
+    const server = start({ api })
+    server.intercept(once(`GET ${PATH}`, () => new Response("<html></html>", { status: 408 })))
+    expect(await failureOf(sinkFor(server), LOGIN)).toMatchObject({ code: "timeout", retryable: true })
+    expect(await deliverOne(sinkFor(server), LOGIN)).toBe("delivered")
+  })
+
+  test("names no address where a redirect has none", async () => {
+    const server = start({ api })
+    server.intercept(once(`GET ${PATH}`, () => new Response("", { status: 300 })))
+    expect((await failureOf(sinkFor(server), LOGIN)).message).toEndWith("the server redirects")
+  })
+
   test("creates what is missing, with what a docker connection to ECR needs and no more", async () => {
     const server = start({ api })
     const sink = sinkFor(server)
