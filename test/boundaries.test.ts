@@ -66,7 +66,7 @@ test("the process, the clocks and chance are touched by main.ts and clock.ts alo
 test("deadlines are set by the clock that is passed in", () => {
   const deadline = /\bAbortSignal\.timeout\b/
   // The one of PostgreSQL's `connect_timeout` is a socket's.
-  expect(breaches([...src, ...sinks], deadline, ["sinks/_airflow/postgres.ts"])).toEqual([])
+  expect(breaches([...src, ...sinks], deadline, ["sinks/_airflow/postgres-connection.ts"])).toEqual([])
 })
 
 test("src ends no process and listens to no signal but in main.ts", () => {
