@@ -179,6 +179,43 @@ test("tokens that come within a second of each other are one delivery", async ()
   expect(sink.calls.map(({ deliveries }) => deliveries.length)).toEqual([2])
 })
 
+test("a sink waits no longer than until the last of its tokens is there", async () => {
+  const world = fakeWorld()
+  world.aws.answer = async ({ region }) => {
+    await world.clock.sleep(region === "us-east-1" ? 200 : 10)
+    return tokenFor(START + HOUR, region)
+  }
+  const sink = fakeSink("one", world.clock)
+  await refreshAll(world, planOf([sink], [ownIn("us-east-1"), ownIn("eu-west-1")]), 200)
+  expect(sink.calls.map(({ at, deliveries }) => [at - START, deliveries.length])).toEqual([[200, 2]])
+  expect(world.clock.sleepers()).toEqual([])
+})
+
+test("what comes while a sink is busy goes into it afterwards, and waits a second at most for what hangs", async () => {
+  const world = fakeWorld()
+  const sink = fakeSink("one", world.clock, {
+    deliver: async (self, deliveries) => {
+      await world.clock.sleep(5 * SECOND)
+      return self.accept(deliveries)
+    },
+  })
+  world.aws.answer = async ({ region }, signal) => {
+    if (region === "us-east-2") return hang(signal)
+    if (region === "us-east-1") await world.clock.sleep(3 * SECOND)
+    return tokenFor(START + HOUR, region)
+  }
+  const regions = ["eu-west-1", "us-east-1", "us-east-2"]
+  await refreshAll(
+    world,
+    planOf(
+      [sink],
+      regions.map((region) => ownIn(region)),
+    ),
+    MINUTE,
+  )
+  expect(sink.calls.map(({ at }) => at - START)).toEqual([SECOND, 7 * SECOND])
+})
+
 test("a sink that hangs holds up no other, and is given up when its time is over", async () => {
   const world = fakeWorld()
   const hanging = fakeSink("hanging", world.clock, { deliver: (_, __, signal) => hang(signal) })

@@ -90,6 +90,25 @@ test("a success ends the back-off", async () => {
   expect(tokens.retryOf(SOURCE)).toBeUndefined()
 })
 
+test("after a success the next failure is backed off from like the first", async () => {
+  const { tokens, aws, clock } = fakeWorld()
+  const well = aws.answer
+  const fail: typeof well = async () => {
+    throw fetchError()
+  }
+  aws.answer = fail
+  for (let i = 0; i < 5; i += 1) {
+    await tokens.get(SOURCE, never).catch(() => undefined)
+    await clock.advance(MINUTE)
+  }
+  aws.answer = well
+  await tokens.get(SOURCE, never)
+  aws.answer = fail
+  await clock.advance(6 * HOUR)
+  await tokens.get(SOURCE, never).catch(() => undefined)
+  expect(tokens.retryOf(SOURCE)?.at).toBe(clock.now() + 500)
+})
+
 test("a call that hangs ends when its time is over", async () => {
   const { tokens, aws, clock } = fakeWorld()
   aws.answer = (_, signal) => hang(signal)
