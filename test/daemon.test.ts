@@ -709,6 +709,31 @@ test("the loops give a sign of life every minute, whatever fails", async () => {
   expect(turns.at(-1)).toBeGreaterThan(DAY - MINUTE)
 })
 
+test("a loop that takes all the time that a fetch and a delivery may take does not end the sign of life", async () => {
+  const world = fakeWorld()
+  const { answer } = world.aws
+  world.aws.answer = async (source, signal) => {
+    if (source.region === "eu-west-2") await world.clock.sleep(MINUTE - SECOND)
+    return answer(source, signal)
+  }
+  const sinkThatTakes = (name: string, durationMs: number) =>
+    fakeSink(name, world.clock, {
+      deliver: async (self, deliveries) => {
+        await world.clock.sleep(durationMs)
+        return self.accept(deliveries)
+      },
+    })
+  const { turns } = start(world, {
+    sinks: [
+      plannedSink(sinkThatTakes("slow", MINUTE - SECOND), [ownIn("eu-west-2")]),
+      plannedSink(sinkThatTakes("other", 40 * SECOND), [ownIn("eu-west-1")]),
+    ],
+  })
+  await world.clock.advance(DAY)
+  const gaps = turns.slice(1).map((at, i) => at - (turns[i] as number))
+  expect(Math.max(...gaps)).toBeLessThanOrEqual(MINUTE)
+})
+
 test("one loop that is stuck ends the sign of life of all, though the others go on", async () => {
   const world = fakeWorld()
   const { answer } = world.aws

@@ -155,6 +155,26 @@ test("what a sink left alone and what it warns of is passed on", async () => {
   expect(outcome).toMatchObject({ outcome: "unchanged", expiresAt: START + 13 * HOUR, warning: "hidden" })
 })
 
+test("what is to be said of the login and what the sink warns of are told together", async () => {
+  const world = fakeWorld()
+  const sink = fakeSink("one", world.clock, {
+    deliver: async () => [{ outcome: "delivered", expiresAt: START + HOUR, warning: "hidden" }],
+  })
+  const plan = planOf([sink], [{ ...registryAt(HOST), probe: true }])
+  const deps = { ...world.deps, plan, probe: async () => ({ answer: "none", why: "no route" }) as const }
+  const [outcome] = await refresh(deliveriesOf(plan), deps, never)
+  expect(outcome?.warning).toBe(`the login was not tried at ${HOST}: no route; hidden`)
+})
+
+test("a sink is not called where the registry refuses all that it would get", async () => {
+  const world = fakeWorld()
+  const sink = fakeSink("one", world.clock)
+  const plan = planOf([sink], [{ ...registryAt(HOST), probe: true }])
+  const deps = { ...world.deps, plan, probe: async () => ({ answer: "refused", status: 401 }) as const }
+  expect(codesOf(await refresh(deliveriesOf(plan), deps, never))).toEqual(["probe-refused"])
+  expect(sink.calls).toEqual([])
+})
+
 test("a source that hangs does not keep another's registries from the same sink for more than a second", async () => {
   const world = fakeWorld()
   world.aws.answer = async ({ region }, signal) =>
@@ -227,6 +247,7 @@ test("a sink that hangs holds up no other, and is given up when its time is over
   await world.clock.advance(MINUTE)
   const outcomes = await done
   expect(codesOf(outcomes)).toEqual(["timeout", undefined])
+  expect(messageOf(outcomes[0])).toBe(`hanging hanging/${HOST}: not done in time`)
   expect(outcomes[0]?.error).toMatchObject({ retryable: true, hint: expect.stringContaining("--timeout") })
 })
 
