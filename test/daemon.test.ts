@@ -606,6 +606,35 @@ test("every attempt is told with the failures before it and the time until the n
   ])
 })
 
+test("after a success failures are counted anew, and retries come after seconds again", async () => {
+  const world = fakeWorld()
+  const now = () => world.clock.now() - START
+  const sink = failingSink("one", world, () => now() < HOUR || now() > 5 * HOUR)
+  const { told } = startAll(world, [sink])
+  await world.clock.advance(6 * HOUR + 10 * SECOND)
+  const again = told.slice(told.findIndex(({ outcome }) => outcome.outcome === "delivered") + 1)
+  expect(again.slice(0, 3).map(({ failures, nextMs }) => [failures, nextMs])).toEqual([
+    [0, 500],
+    [1, 1000],
+    [2, 2000],
+  ])
+})
+
+test("a sink that refuses the old login keeps its own slow pace, however often AWS is asked", async () => {
+  const world = fakeWorld()
+  const refused = failingSink("refused", world, () => true, false)
+  startAll(world, [refused])
+  await world.clock.advance(5 * HOUR)
+  world.aws.answer = async () => {
+    throw fetchError()
+  }
+  await world.clock.advance(2 * HOUR)
+  const before = refused.calls.length
+  await world.clock.advance(3 * HOUR)
+  expect(refused.calls.length - before).toBeLessThanOrEqual((3 * HOUR) / (7.5 * MINUTE))
+  expect(refused.calls.length).toBeGreaterThan(before)
+})
+
 test("stopping in the midst of a delivery lets it finish, tells it, and ends the loop", async () => {
   const world = fakeWorld()
   const slow = fakeSink("slow", world.clock, {
