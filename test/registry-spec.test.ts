@@ -195,6 +195,11 @@ test("flags replace the tables, and that is said", async () => {
   const { registries, reading } = await read({ flags: { region: ["us-east-1"] }, ...table({ host: HOST }) })
   expect(registries.map(lineOf)).toEqual(["own ecr us-east-1"])
   expect(reading.notes).toEqual(["--region replaces the [[registry]] tables of c.toml"])
+  const both = await read({
+    flags: { region: ["us-east-1"], registry: [HOST] },
+    ...table({ region: "eu-west-1" }),
+  })
+  expect(both.reading.notes).toEqual(["--registry replaces the [[registry]] tables of c.toml"])
 })
 
 test("a region of the file stands beside its tables", async () => {
