@@ -99,6 +99,18 @@ test("everything can be said, and arrives", async () => {
   })
 })
 
+test("what is the default may be said all the same, and every level of the log", async () => {
+  const said = async (key: "output" | "log_format" | "log_level", word: string) => {
+    const { output, logFormat, logLevel } = await parse({ sink: "docker-config", [key]: word })
+    return { output, log_format: logFormat, log_level: logLevel }[key]
+  }
+  for (const word of ["text", "json"]) {
+    expect(await said("output", word)).toBe(word)
+    expect(await said("log_format", word)).toBe(word)
+  }
+  for (const word of ["debug", "info", "warn", "error"]) expect(await said("log_level", word)).toBe(word)
+})
+
 test("Airflow's place is a table of the file, whose words go to the sinks that ask for them", async () => {
   const airflow = { url: "postgresql://db.example/airflow", fernet_key: "env:KEY" }
   const config = await parse({ sink: ["airflow-db,conn_id=ecr", "docker-config"] }, { airflow })
