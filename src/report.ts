@@ -12,10 +12,9 @@ export type Style = { readonly now: number; readonly colour: boolean }
 export function describeError(error: unknown): { code: string; message: string; hint: string | undefined } {
   if (error instanceof FetchError || error instanceof DeliveryError)
     return { code: error.code, message: error.message, hint: error.hint }
-  const message = error instanceof Error ? `${error.name}: ${error.message}` : String(error)
   return {
     code: "bug",
-    message: `unexpected: ${message}`,
+    message: `unexpected: ${String(error)}`,
     hint: "this is a fault in ecrelay; please report it with the log line",
   }
 }
