@@ -1,8 +1,8 @@
 // The configuration: flags, variables and file make one checked value, and all problems come at once.
 import { expect, test } from "bun:test"
-import { chmod, mkdir, mkdtemp, writeFile } from "node:fs/promises"
+import { chmod, mkdir, mkdtemp, symlink, writeFile } from "node:fs/promises"
 import { tmpdir } from "node:os"
-import { join } from "node:path"
+import { dirname, join } from "node:path"
 import { sinkKinds } from "../sinks/index.ts"
 import { type Config, type ConfigDeps, parseConfig } from "../src/config.ts"
 import { loadConfigFile } from "../src/config-file.ts"
@@ -100,15 +100,24 @@ test("everything can be said, and arrives", async () => {
 })
 
 test("what is the default may be said all the same, and every level of the log", async () => {
-  const said = async (key: "output" | "log_format" | "log_level", word: string) => {
-    const { output, logFormat, logLevel } = await parse({ sink: "docker-config", [key]: word })
-    return { output, log_format: logFormat, log_level: logLevel }[key]
+  const said = (key: string, word: string) => parse({ sink: "docker-config", [key]: word })
+  for (const word of ["text", "json"] as const) {
+    expect((await said("output", word)).output).toBe(word)
+    expect((await said("log_format", word)).logFormat).toBe(word)
   }
-  for (const word of ["text", "json"]) {
-    expect(await said("output", word)).toBe(word)
-    expect(await said("log_format", word)).toBe(word)
-  }
-  for (const word of ["debug", "info", "warn", "error"]) expect(await said("log_level", word)).toBe(word)
+  for (const word of ["debug", "info", "warn", "error"] as const)
+    expect((await said("log_level", word)).logLevel).toBe(word)
+})
+
+test("a URL of AWS's own variables that is none, or holds a password, is told by the variable's name", async () => {
+  const urls = ["https://ecr.example", "ecr.example", "https://u:hunter2@ecr.example"].map((text, i) => ({
+    name: `AWS_${i}`,
+    text,
+  }))
+  expect(await issuesOf({ sink: "docker-config" }, undefined, {}, { urls })).toEqual([
+    "AWS_1: must be a URL that starts with https:// or http://, without user name and password",
+    "AWS_2: must be a URL that starts with https:// or http://, without user name and password",
+  ])
 })
 
 test("Airflow's place is a table of the file, whose words go to the sinks that ask for them", async () => {
@@ -348,6 +357,14 @@ testUnless(LACKS.powerless, "a home that is another user's is passed over with a
   )
   expect(child.stdout.toString()).not.toContain("theirs")
   expect(child.exitCode).toBe(0)
+})
+
+test("a file that may be there but cannot be seen is told, and not passed over", async () => {
+  const home = await mkdtemp(join(tmpdir(), "ecrelay-config-"))
+  const path = join(home, ".config/ecrelay/config.toml")
+  await mkdir(dirname(path), { recursive: true })
+  await symlink(path, path)
+  expect(await fileIssue(undefined, { HOME: home })).toBe(`${path}: cannot be read (ELOOP)`)
 })
 
 test("a file in the current directory is not read", async () => {

@@ -120,10 +120,13 @@ test.each([
 })
 
 test("a list of tables is a list of tables", () => {
-  const file = { path: "c.toml", tables: { sink: [{ type: "a" }], registry: "x" } }
+  const file = { path: "c.toml", tables: { sink: [{ type: "a" }], registry: "x", airflow: ["x"] } }
   const reading = readSettings(new Map(), new Map(), file)
   expect(readTables(reading, file, "sink")).toEqual([{ type: "a" }])
   expect(readTables(reading, file, "nothing")).toEqual([])
-  expect(readTables(reading, file, "registry")).toEqual([])
-  expect(issuesOf(reading)).toEqual(["c.toml: registry: is a table of its own: write [[registry]]"])
+  for (const key of ["registry", "airflow"]) expect(readTables(reading, file, key)).toEqual([])
+  expect(issuesOf(reading)).toEqual([
+    "c.toml: registry: is a table of its own: write [[registry]]",
+    "c.toml: airflow: is a table of its own: write [[airflow]]",
+  ])
 })

@@ -55,8 +55,36 @@ test("colour is for the first word of a line, and only where it is welcome", () 
   expect(formatOutcomes([delivered, failed], PLAIN)).not.toContain("\u001b")
 })
 
+test("what is well is green, what is not known or not so well yellow, what is not well red", () => {
+  const coloured = { ...PLAIN, colour: true }
+  const colourOf = (text: string) => Number(text.slice("\u001b[".length, "\u001b[32".length))
+  const ofOutcome = (outcome: Outcome["outcome"]) =>
+    colourOf(formatOutcomes([{ ...about, outcome }], coloured))
+  const ofState = (state: TargetStatus["state"]) => colourOf(formatStatuses([{ ...about, state }], coloured))
+  const ofLevel = (level: Finding["level"]) =>
+    colourOf(formatAllFindings([{ level, subject: "s", message: "m" }], 1, coloured))
+  const [green, yellow, red] = [32, 33, 31]
+  expect((["delivered", "unchanged", "skipped", "failed"] as const).map(ofOutcome)).toEqual([
+    green,
+    green,
+    green,
+    red,
+  ])
+  expect((["fresh", "stale", "unknown", "expired", "missing", "unreadable"] as const).map(ofState)).toEqual([
+    green,
+    yellow,
+    yellow,
+    red,
+    red,
+    red,
+  ])
+  expect((["ok", "warning", "error"] as const).map(ofLevel)).toEqual([green, yellow, red])
+})
+
 test("outcomes for programs: every field in its place, times in UTC, null where unknown", () => {
-  expect(JSON.parse(outcomesAsJson([delivered, failed, { ...about, outcome: "skipped" }]))).toEqual({
+  expect(
+    JSON.parse(outcomesAsJson([delivered, failed, { ...about, outcome: "skipped", warning: "hidden" }])),
+  ).toEqual({
     outcomes: [
       { ...about, outcome: "delivered", expiresAt: "2026-11-23T23:59:59.999Z" },
       {
@@ -68,7 +96,7 @@ test("outcomes for programs: every field in its place, times in UTC, null where 
         message: "fake target: not today",
         hint: "wait",
       },
-      { ...about, outcome: "skipped", expiresAt: null },
+      { ...about, outcome: "skipped", expiresAt: null, warning: "hidden" },
     ],
   })
 })
@@ -178,6 +206,13 @@ test("what is found of many alike is said once, and counted at the end", () => {
       "5 errors to mend, 1 warning; nothing was changed",
       "",
     ].join("\n"),
+  )
+})
+
+test("where nothing is to be mended it says how many targets would be delivered", () => {
+  const well: Finding = { level: "ok", subject: "/x", message: "is well" }
+  expect(formatAllFindings([well], 1, PLAIN)).toBe(
+    "ok  /x  is well\n\n1 target would be delivered; nothing was changed\n",
   )
 })
 
