@@ -4,6 +4,8 @@ import { ConfigError, isRetryable, isTransient } from "../src/errors.ts"
 import { deliveryError, fetchError } from "./support/fakes.ts"
 
 const withCode = (code: string) => Object.assign(new Error("x"), { code })
+const itsOwnCause = new Error("x")
+itsOwnCause.cause = itsOwnCause
 const withName = (name: string) => Object.assign(new Error("x"), { name })
 
 test.each([
@@ -15,6 +17,7 @@ test.each([
   ["a time-out", new DOMException("x", "TimeoutError")],
   ["what the SDK marks as retryable", Object.assign(new Error("x"), { $retryable: {} })],
   ["a 503", Object.assign(new Error("x"), { $metadata: { httpStatusCode: 503 } })],
+  ["a plain 500", { status: 500 }],
   ["being asked to slow down", { status: 429 }],
   ["a proxy's 502", Object.assign(new Error("x"), { status: 502 })],
   ["PostgreSQL that starts up", withCode("57P03")],
@@ -38,6 +41,8 @@ test.each([
   ["no permission for a file", withCode("EACCES")],
   ["a missing file", withCode("ENOENT")],
   ["a code that begins like a transient class but is none", withCode("08")],
+  ["a wrong database password within a cause", new Error("x", { cause: withCode("28P01") })],
+  ["an error that is its own cause", itsOwnCause],
   ["a message that sounds transient", new Error("ECONNREFUSED: please try again")],
   ["nothing", undefined],
   ["null", null],
