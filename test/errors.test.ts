@@ -41,6 +41,7 @@ test.each([
   ["no permission for a file", withCode("EACCES")],
   ["a missing file", withCode("ENOENT")],
   ["a code that begins like a transient class but is none", withCode("08")],
+  ["a code that ends like one of a transient class", withCode("108006")],
   ["a wrong database password within a cause", new Error("x", { cause: withCode("28P01") })],
   ["an error that is its own cause", itsOwnCause],
   ["a message that sounds transient", new Error("ECONNREFUSED: please try again")],

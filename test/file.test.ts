@@ -157,7 +157,7 @@ test.each([
   ["written into it", fs.writeFileSync, false],
   ["written into it in place", fs.writeFileSync, true],
 ] as const)("keeps what was %s after it was read and before it is written", async (_, change, inPlace) => {
-  const file = newFile("a")
+  const file = newFile("a, and more")
   let calls = 0
   const edit = (bytes: Buffer | undefined) => {
     calls += 1
@@ -180,6 +180,18 @@ test("keeps a file that came to be after there was none", async () => {
   }
   await replaceFile(placeOf(file), edit, calm())
   expect(textIn(file)).toBe("b+")
+})
+
+test("does not write again what somebody else has written meanwhile", async () => {
+  const file = newFile("old")
+  const inodes: number[] = []
+  const edit = () => {
+    if (textIn(file) === "old") replaceAsDocker(file, "new")
+    inodes.push(fs.statSync(file).ino)
+    return { bytes: Buffer.from("new"), result: undefined }
+  }
+  await replaceFile(placeOf(file), edit, calm())
+  expect([new Set(inodes).size, fs.statSync(file).ino]).toEqual([1, inodes[0] as number])
 })
 
 test("looks once more after the rename, and writes again what a login undid", async () => {
