@@ -1,5 +1,6 @@
 // The real clock's sleep, and deadlines that the clock sets. Nothing here measures how long something takes.
 import { expect, test } from "bun:test"
+import { getEventListeners } from "node:events"
 import { isTimeout, systemClock, withDeadline } from "../src/clock.ts"
 import { fakeClock } from "./support/clock.ts"
 import { HOUR, hang, MINUTE, START } from "./support/fakes.ts"
@@ -16,6 +17,12 @@ test("a sleep that is called off rejects at once and leaves no timer behind", as
   const sleeping = systemClock.sleep(HOUR, stop.signal).catch((error) => error.message)
   stop.abort(new Error("stopped"))
   expect(await sleeping).toBe("stopped")
+})
+
+test("a sleep that has ended leaves no listener at its signal, however many there are", async () => {
+  const { signal } = new AbortController()
+  await Promise.all([1, 2, 3].map((ms) => systemClock.sleep(ms, signal)))
+  expect(getEventListeners(signal, "abort")).toEqual([])
 })
 
 test("a sleep of more than 24 days does not end at once", async () => {
@@ -60,6 +67,7 @@ test("work that is stopped gets its signal, and can tell that it was not for tim
   stop.abort(new Error("stopped by SIGTERM"))
   expect(await work).toBe("stopped by SIGTERM")
   expect(seen && isTimeout(seen)).toBe(false)
+  expect(isTimeout(AbortSignal.abort())).toBe(false)
 })
 
 test("work that is done in time leaves no sleeper behind, however it ended", async () => {
