@@ -200,7 +200,7 @@ export function asConfigIssues(
 function splitFields(text: string, origin: string): readonly string[] {
   const fields: string[] = []
   const field = /\s*"((?:[^"]|"")*)"\s*(?:,|$)|([^",]*)(?:,|$)/gy
-  while (field.lastIndex < text.length || fields.length === 0) {
+  while (field.lastIndex < text.length) {
     const match = field.exec(text)
     if (!match)
       throw new ConfigError([
@@ -210,7 +210,6 @@ function splitFields(text: string, origin: string): readonly string[] {
         },
       ])
     fields.push(match[1] === undefined ? (match[2] ?? "") : match[1].replaceAll('""', '"'))
-    if (!match[0].endsWith(",") || match[0] === "") break
   }
   return fields
 }
