@@ -136,6 +136,13 @@ test("what is certain before the account is known is refused at once, and no mad
   ])
 })
 
+test("the same own registry twice in one sink is refused", () => {
+  const plan = planOf([fakeSink("one", clock)], [ownIn("eu-west-1"), ownIn("eu-west-1")])
+  expect(issuesOf(plan)).toEqual([
+    "--sink one: one/ACCOUNT.dkr.ecr.eu-west-1.amazonaws.com would be written twice for own registry in eu-west-1; name each registry and each target once",
+  ])
+})
+
 test("own registries of two identities in one slot are refused, though nobody knows their accounts", () => {
   const sink = fakeSink("one", clock, { slotOf: ({ region }) => `ecr_${region}` })
   expect(issuesOf(planOf([sink], [ownIn("eu-west-1"), ownIn("eu-west-1", { profile: "ci" })]))).toHaveLength(

@@ -104,10 +104,11 @@ test("ECR Public's login is tried where its challenge sends it, and there only o
     "https://public.ecr.aws/v2/",
     "https://public.ecr.aws/token/?service=public.ecr.aws",
   ])
-  realm = "https://elsewhere.example/token/"
-  asked = []
-  expect(await probeOver()(credentialFor(credential.registry), never)).toMatchObject({ answer: "refused" })
-  expect(asked).toHaveLength(1)
+  for (realm of ["https://elsewhere.example/token/", "http://public.ecr.aws/token/", "/token/"]) {
+    asked = []
+    expect(await probeOver()(credentialFor(credential.registry), never)).toMatchObject({ answer: "refused" })
+    expect(asked).toHaveLength(1)
+  }
 })
 
 test("a registry that cannot be reached is no refusal", async () => {

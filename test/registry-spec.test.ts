@@ -160,6 +160,8 @@ test("half an identity, or two of them, is refused by its path", async () => {
       { region: "eu-west-1", profile: "a", aws_conn_id: "b" },
       { region: "eu-west-1", role_arn: [] },
       { region: "eu-west-1", role_arn: ["arn:aws:iam::111111111111:role/r", "r"] },
+      { region: "eu-west-1", role_arn: "role=arn:aws:iam::111111111111:role/r" },
+      { region: "eu-west-1", role_arn: "arn:aws:iam::111111111111:role/r s" },
     ),
   )
   expect(issues).toEqual([
@@ -167,6 +169,8 @@ test("half an identity, or two of them, is refused by its path", async () => {
     "c.toml: registry[1], aws_conn_id: names who asks, and so does the profile; leave one of them out",
     expect.stringMatching(/^c\.toml: registry\[2\], role_arn: is not the ARN of a role/),
     expect.stringMatching(/^c\.toml: registry\[3\], role_arn: is not the ARN of a role/),
+    expect.stringMatching(/^c\.toml: registry\[4\], role_arn: is not the ARN of a role/),
+    expect.stringMatching(/^c\.toml: registry\[5\], role_arn: is not the ARN of a role/),
   ])
 })
 

@@ -166,6 +166,14 @@ test("options arrive checked: switches as booleans, lists as lists", async () =>
   })
 })
 
+test("a list may have one text in TOML too, but not none", async () => {
+  const making = (ids: readonly string[]) =>
+    createSink(parseSinkTable({ type: "fake", path: "/x", ids }, "sink[0]"), kinds, testDeps())
+  await making(["one"])
+  expect(made?.options).toEqual({ path: "/x", ids: ["one"] })
+  await expect(making([])).rejects.toThrow("sink[0], ids: must not be empty")
+})
+
 test.each([
   ["faek,path=/x", '--sink faek: unknown sink "faek"; did you mean fake? (sinks: fake, docker-config)'],
   [

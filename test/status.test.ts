@@ -70,6 +70,16 @@ test.each([
   })
 })
 
+test("what differs is told with the expiry of the login, and what is missing with the sink's own way out", async () => {
+  const expiresAt = START + 6 * HOUR
+  expect(await stateOf({ state: "held", expiresAt, differs: "host is https://x" })).toMatchObject({
+    expiresAt,
+    remainingMs: 6 * HOUR,
+    message: "host is https://x",
+  })
+  expect((await stateOf({ state: "missing", hint: "remove credsStore" }))?.hint).toBe("remove credsStore")
+})
+
 test("how much must be left is for the person to say", async () => {
   expect((await stateOf({ state: "held", expiresAt: START + 6 * HOUR }, 8 * HOUR))?.state).toBe("stale")
   expect((await stateOf({ state: "held", expiresAt: START + MINUTE }, SECOND))?.state).toBe("fresh")

@@ -302,7 +302,8 @@ test("of several files, one that cannot be written fails alone", async () => {
 })
 
 test("a place-holder that stands for nothing is refused before any I/O", () => {
-  expect(() => sinkFor("/tmp/{acount}/config.json")).toThrow("{acount} stands for nothing")
+  for (const nothing of ["{acount}", "{}", "{ACCOUNT}", "{"])
+    expect(() => sinkFor(`/tmp/${nothing}`)).toThrow(`${nothing} stands for nothing`)
 })
 
 test("check finds a twin of the registry's entry, and a refresh removes it", async () => {
