@@ -77,12 +77,12 @@ test("keeps the old file where none may grow that large, in place too, and says 
 testUnless(LACKS.powerless, "says who may write where permission is missing", () => {
   const file = newFile("old")
   fs.chmodSync(dirname(file), 0o500)
-  const folder = runChild(POWERLESS, "$RUN write $F 9", file)
-  expect(folder).toMatchObject({
-    code: "permission",
-    retryable: false,
-    hint: expect.stringContaining("run as the user"),
-  })
+  for (const path of ["$F", "$D/new/file.json"])
+    expect(runChild(POWERLESS, `$RUN write ${path} 9`, file)).toMatchObject({
+      code: "permission",
+      retryable: false,
+      hint: expect.stringContaining("run as the user"),
+    })
   fs.chmodSync(dirname(file), 0o700)
   fs.chmodSync(file, 0o000)
   expect(runChild(POWERLESS, "$RUN write $F 9", file)).toMatchObject({ code: "permission", retryable: false })

@@ -131,6 +131,38 @@ test("in place, what is shorter than before is whole and blank below before its 
   expect(textIn(file)).toBe("new")
 })
 
+test("a folder that cannot be made to last is let pass where file systems have no way, and no other fault is", async () => {
+  const failing = (code: string) => {
+    const { fsyncSync } = fs
+    return spyOn(fs, "fsyncSync").mockImplementation((fd) => {
+      if (fs.fstatSync(fd).isDirectory()) throw Object.assign(new Error(code), { code })
+      return fsyncSync(fd)
+    })
+  }
+  for (const code of ["EINVAL", "ENOTSUP"]) {
+    const file = newFile("old")
+    const watch = failing(code)
+    await write(file, "new").finally(() => watch.mockRestore())
+    expect(textIn(file)).toBe("new")
+  }
+  const watch = failing("EIO")
+  const writing = write(newFile("old"), "new").finally(() => watch.mockRestore())
+  await expect(writing).rejects.toMatchObject({ code: "file-system" })
+})
+
+test.skipIf(!fs.existsSync("/proc/self/fd"))("leaves no file and no folder open", async () => {
+  const open = () => fs.readdirSync("/proc/self/fd").length
+  const file = newFile("old")
+  await write(file, "new")
+  const before = open()
+  for (const access of [undefined, { mode: 0o644, owner: undefined }])
+    for (const inPlace of [false, true])
+      for (const name of ["file.json", `new-${inPlace}-${access?.mode}/file.json`])
+        for (const text of ["one", "two"])
+          await write(join(dirname(file), name), text, { inPlace, ...(access ? { access } : {}) })
+  expect(open()).toBe(before)
+})
+
 test("an abort changes nothing and leaves nothing, also while the lock is held", async () => {
   const file = newFile("old")
   const stop = new AbortController()

@@ -212,6 +212,19 @@ test("says who may give a file away where this user may not", async () => {
 
 // What cannot be
 
+test("says that a file cannot be given to the owner who is configured, and leaves the login unwritten", async () => {
+  const file = newFile()
+  const refusing = spyOn(fs, "fchownSync").mockImplementation(() => {
+    throw Object.assign(new Error("EPERM"), { code: "EPERM" })
+  })
+  const result = await deliver(file, { owner: ":12346" }).finally(() => refusing.mockRestore())
+  expect(result).toMatchObject({
+    outcome: "failed",
+    error: { code: "owner", hint: expect.stringContaining("name only a group that the user is in") },
+  })
+  expect(namesBeside(file)).toEqual([])
+})
+
 test("says that in place only the owner can set a mode, where that must be done", async () => {
   const file = newFile("")
   fs.chmodSync(file, 0o666)
