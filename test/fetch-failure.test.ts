@@ -69,6 +69,28 @@ test("of what the runtime says only the first sentence is passed on", () => {
   )
 })
 
+test.each([
+  [
+    "throttled",
+    true,
+    "Throttling ThrottlingException TooManyRequestsException RequestLimitExceeded SlowDown",
+  ],
+  ["unreachable", true, "ENOTFOUND EAI_AGAIN ECONNREFUSED ECONNRESET ETIMEDOUT EHOSTUNREACH ENETUNREACH"],
+  ["credentials-expired", false, "ExpiredToken ExpiredTokenException RequestExpired"],
+  ["credentials-invalid", false, "UnrecognizedClientException InvalidClientTokenId IncompleteSignature"],
+  ["access-denied", false, "AccessDenied AccessDeniedException UnauthorizedOperation"],
+  ["signature", false, "SignatureDoesNotMatch InvalidSignatureException"],
+  ["tls-certificate", false, "ERR_TLS_CERT_ALTNAME_INVALID CERT_HAS_EXPIRED CERT_NOT_YET_VALID"],
+  ["endpoint", false, "ERR_INVALID_URL EPROTO ERR_SSL_WRONG_VERSION_NUMBER"],
+] as const)("%s, worth another try %p: %s", (code, retryable, names) => {
+  for (const name of names.split(" "))
+    for (const cause of [
+      Object.assign(new Error("x"), { name }),
+      Object.assign(new Error("x"), { code: name }),
+    ])
+      expect(asFetchError(SOURCE, cause, never)).toMatchObject({ code, retryable })
+})
+
 test("a failure that nobody has words for keeps its own, its cause, and a way to go on", () => {
   const cause = new Error("something new")
   const error = asFetchError({ ...SOURCE, principal: { profile: "ci" } }, cause, never)
