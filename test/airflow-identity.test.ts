@@ -104,6 +104,9 @@ test("whose credentials a file of long ago would name is a warning", () => {
   expect(ofExtra({ profile: "old", s3_config_file: "/etc/aws" }).warnings).toEqual([
     expect.stringContaining("s3_config_file, profile no longer name whose credentials count"),
   ])
+  expect(ofExtra({ profile: "old" }).warnings).toEqual([
+    expect.stringContaining("profile no longer name whose credentials count"),
+  ])
 })
 
 test("a connection of another type is taken, with a warning", () => {

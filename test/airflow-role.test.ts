@@ -43,6 +43,7 @@ test.each([
     { Tags: [{ Key: "a", Valeu: "b" }] },
     "extra.assume_role_kwargs.Tags is not a list of objects that hold Key and Value",
   ],
+  [{ Tags: [5] }, "extra.assume_role_kwargs.Tags is not a list of objects that hold Key and Value"],
   [{ TransitiveTagKeys: [1] }, "extra.assume_role_kwargs.TransitiveTagKeys is not a list of texts"],
   [["ExternalId"], "extra.assume_role_kwargs is not a JSON object"],
   ["ExternalId", "extra.assume_role_kwargs is not a JSON object"],

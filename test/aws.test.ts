@@ -2,7 +2,7 @@
 import { expect, test } from "bun:test"
 import { startAws } from "../scripts/aws.ts"
 import { createAuthority } from "../scripts/services/certificate.ts"
-import { defaultRegion, loadProfileKeys } from "../src/aws.ts"
+import { defaultRegion, endpointVariables, loadProfileKeys } from "../src/aws.ts"
 import type { Source } from "../src/source.ts"
 import { homeWith, keysOf, withAws } from "./support/aws-environment.ts"
 
@@ -134,6 +134,15 @@ test("STS does not take ECR's endpoint, nor ECR Public's", async () => {
   expect(await hostsOf(env, { service: "ecr-public", region: "us-east-1", principal: {} })).toEqual([
     "public.test",
   ])
+})
+
+test("every variable that names an endpoint is known, and none where AWS's own switch says so", () => {
+  const names = ["", "_ECR", "_ECR_PUBLIC", "_STS", "_SSM", "_SECRETS_MANAGER", "_MWAA"].map(
+    (suffix) => `AWS_ENDPOINT_URL${suffix}`,
+  )
+  const env = Object.fromEntries([...names, "AWS_ENDPOINT_URL_S3"].map((name) => [name, `http://${name}`]))
+  expect(endpointVariables(env)).toEqual(names.map((name) => ({ name, text: `http://${name}` })))
+  expect(endpointVariables({ ...env, AWS_IGNORE_CONFIGURED_ENDPOINT_URLS: "true" })).toEqual([])
 })
 
 test("the profile's max_attempts is honoured, and AWS_MAX_ATTEMPTS beats it", async () => {

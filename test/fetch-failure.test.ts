@@ -114,4 +114,8 @@ test("ECR Public is called by its name", () => {
     never,
   )
   expect(error.message).toStartWith("ECR Public: ")
+  const refused = Object.assign(new Error("x"), { name: "AccessDeniedException" })
+  expect(
+    asFetchError({ service: "ecr-public", region: "us-east-1", principal: {} }, refused, never).hint,
+  ).toStartWith("allow ecr-public:GetAuthorizationToken and sts:GetServiceBearerToken")
 })

@@ -78,6 +78,7 @@ test("whatever decides about the token is part of the key, and nothing can be mi
     { ...base, region: "eu-west-2" },
     { ...base, service: "ecr-public" as const },
     { ...base, principal: { profile: "a" } },
+    { ...base, principal: { airflowConnection: "a" } },
     { ...base, principal: { roleArns: ["a"] as const } },
     { ...base, principal: { roleArns: ["a"] as const, externalId: "b" } },
     { ...base, principal: { profile: "a", roleArns: ["b"] as const } },

@@ -91,7 +91,8 @@ describe("reads what Airflow reads", () => {
     ["mysql://u:p@h/d?unix_socket=/run/mysqld/mysqld.sock", "/run/mysqld/mysqld.sock"],
     ["mysql://u:p@/d?host=h&port=3307", "h:3307"],
   ])("addresses of %s", (text, expected) => {
-    expect(essenceOf(text).at).toBe(expected)
+    expect(essenceOf(text)).toMatchObject({ at: expected })
+    expect(parseDatabaseUrl(text).options).toEqual({})
   })
 
   test("leaves the driver's other options as they are", () => {
@@ -105,6 +106,8 @@ describe("reads what Airflow reads", () => {
     const expected = { ...POSTGRES, user: "v", password: "q", database: "e" }
     expect(essenceOf("postgresql://u:p@h/d?user=v&password=q&dbname=e")).toEqual(expected)
     expect(essenceOf("mysql://u:p@h/d?passwd=q")).toEqual({ ...MYSQL, password: "q" })
+    for (const name of ["dbname", "database", "db"])
+      expect(essenceOf(`mysql://u:p@h/d?${name}=e`)).toEqual({ ...MYSQL, database: "e" })
   })
 
   test("keeps the password of the client's key among the secrets", () => {
