@@ -1,6 +1,6 @@
 // The fields of a JSON object that people wrote by hand into Airflow: each taken with its type checked. A refusal names
 // the field by its path and never what stands there: any of it may be secret.
-import type { Environment } from "./aws.ts"
+import type { Environment } from "./environment.ts"
 
 /** The error that says what is wrong with the connection, and what to do about it. */
 export type Refuse = (problem: string, hint: string, code?: string) => Error

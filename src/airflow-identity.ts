@@ -1,10 +1,10 @@
 // What Airflow's `aws` connection says about who asks AWS and how, with the meanings of Airflow's Amazon provider.
 // What we cannot honour is refused in words, what no longer counts is a warning, never passed over in silence.
 import { type Fields, fieldsOf, type Reading, type Refuse } from "./airflow-fields.ts"
-import { readRole } from "./airflow-role.ts"
-import { readTransport } from "./airflow-transport.ts"
-import type { Environment } from "./aws.ts"
+import { type AirflowRole, readRole } from "./airflow-role.ts"
+import { type AirflowTransport, readTransport } from "./airflow-transport.ts"
 import { Secret } from "./credential.ts"
+import type { Environment } from "./environment.ts"
 import { FetchError } from "./errors.ts"
 import { formatPrincipal } from "./principal.ts"
 
@@ -23,7 +23,7 @@ export type AirflowConnection = {
 }
 
 /** Who asks AWS by an Airflow connection, and how. */
-export type AirflowIdentity = {
+export type AirflowIdentity = AirflowTransport & {
   readonly keys?: {
     readonly accessKeyId: string
     readonly secretAccessKey: Secret
@@ -32,27 +32,8 @@ export type AirflowIdentity = {
   readonly profile?: string
   readonly region?: string
   readonly role?: AirflowRole
-  /** `all` is for every service but STS, which Airflow never sends to it. */
-  readonly endpoints: { readonly all?: string; readonly byService: Readonly<Record<string, string>> }
-  /** Whom to trust: the file of an authority, or `false` for anybody. */
-  readonly verify?: string | false
-  /** Proxies by the scheme of what is asked for: `http`, `https`. One that is left out goes without any. */
-  readonly proxies?: Readonly<Record<string, string>>
-  readonly maxAttempts?: number
-  readonly retryMode?: string
-  readonly useFips?: boolean
-  readonly useDualstack?: boolean
   /** What the connection holds that has no effect, in words. */
   readonly warnings: readonly string[]
-}
-
-/** A role that a connection assumes. */
-export type AirflowRole = {
-  readonly arn: string
-  /** Parameters of AssumeRole by AWS's names, RoleSessionName included. */
-  readonly parameters: Readonly<Record<string, unknown>>
-  /** Assumed with this web identity token instead of keys. */
-  readonly webIdentityTokenFile?: string
 }
 
 /** What a connection says, in Airflow's order of precedence. Throws a FetchError that quotes no value of it. */

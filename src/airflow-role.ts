@@ -1,8 +1,16 @@
 // The role that Airflow's `aws` connection assumes, and by what: keys or a web identity token from a file. SAML and
 // Google's federation are refused; so is a parameter that AWS does not know, as the SDK would drop it in silence.
 import type { Fields, Reading } from "./airflow-fields.ts"
-import type { AirflowRole } from "./airflow-identity.ts"
 import { isRoleArn, NOT_A_ROLE_ARN } from "./principal.ts"
+
+/** A role that a connection assumes. */
+export type AirflowRole = {
+  readonly arn: string
+  /** Parameters of AssumeRole by AWS's names, RoleSessionName included. */
+  readonly parameters: Readonly<Record<string, unknown>>
+  /** Assumed with this web identity token instead of keys. */
+  readonly webIdentityTokenFile?: string
+}
 
 /** The role of a connection, undefined where it names none. */
 export function readRole(extra: Fields, reading: Reading): AirflowRole | undefined {

@@ -1,12 +1,23 @@
 // How Airflow's `aws` connection has AWS spoken to: endpoints, trust, and what of botocore's `config_kwargs` has a
 // meaning here. What would make a call another one and cannot be honoured is refused; the rest is a warning.
 import type { Fields, Reading } from "./airflow-fields.ts"
-import type { AirflowIdentity } from "./airflow-identity.ts"
 
-type Transport = Omit<AirflowIdentity, "keys" | "profile" | "region" | "role" | "warnings">
+/** The way to AWS that a connection asks for. */
+export type AirflowTransport = {
+  /** `all` is for every service but STS, which Airflow never sends to it. */
+  readonly endpoints: { readonly all?: string; readonly byService: Readonly<Record<string, string>> }
+  /** Whom to trust: the file of an authority, or `false` for anybody. */
+  readonly verify?: string | false
+  /** Proxies by the scheme of what is asked for: `http`, `https`. One that is left out goes without any. */
+  readonly proxies?: Readonly<Record<string, string>>
+  readonly maxAttempts?: number
+  readonly retryMode?: string
+  readonly useFips?: boolean
+  readonly useDualstack?: boolean
+}
 
 /** What a connection's `extra` says about the way to AWS. */
-export function readTransport(extra: Fields, reading: Reading): Transport {
+export function readTransport(extra: Fields, reading: Reading): AirflowTransport {
   const verify = readVerify(extra, reading)
   const config = extra.object("config_kwargs")
   requireHonourable(config, reading)
@@ -24,7 +35,7 @@ export function readTransport(extra: Fields, reading: Reading): Transport {
 // By boto3's names, which differ from those of the variables.
 const SERVICES = ["ecr", "ecr-public", "sts", "ssm", "secretsmanager", "mwaa"]
 
-function readEndpoints(extra: Fields, { refuse, warn }: Reading): AirflowIdentity["endpoints"] {
+function readEndpoints(extra: Fields, { refuse, warn }: Reading): AirflowTransport["endpoints"] {
   const given = urlAt(extra, "endpoint_url", refuse)
   const old = given ? undefined : urlAt(extra, "host", refuse)
   if (old) warn("host counts here, but no longer in Airflow: write endpoint_url in its place")
@@ -82,7 +93,7 @@ function requireHonourable(config: Fields, { refuse, warn }: Reading): void {
   if (useless.length > 0) warn(`what config_kwargs holds beside ${HONOURED.join(", ")} has no effect here`)
 }
 
-function readProxies(config: Fields, { refuse, warn }: Reading): AirflowIdentity["proxies"] {
+function readProxies(config: Fields, { refuse, warn }: Reading): AirflowTransport["proxies"] {
   if (!config.has("proxies")) return undefined
   const proxies = config.object("proxies")
   if (proxies.names.some((name) => name !== "http" && name !== "https"))
@@ -103,7 +114,10 @@ function readProxies(config: Fields, { refuse, warn }: Reading): AirflowIdentity
 }
 
 // botocore's `max_attempts` are the calls after the first one, and `total_max_attempts`, which wins, are all of them.
-function readRetries(config: Fields, { refuse }: Reading): Pick<Transport, "maxAttempts" | "retryMode"> {
+function readRetries(
+  config: Fields,
+  { refuse }: Reading,
+): Pick<AirflowTransport, "maxAttempts" | "retryMode"> {
   const retries = config.object("retries")
   const total = retries.count("total_max_attempts")
   const more = retries.count("max_attempts")

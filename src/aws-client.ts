@@ -7,12 +7,13 @@ import {
   type AwsSettings,
   clientConfig,
   defaultRegion,
-  type Environment,
   loadProfileKeys,
   trustingFetch,
 } from "./aws.ts"
+import { loadCredentials } from "./credentials.ts"
+import type { Environment } from "./environment.ts"
 import { FetchError } from "./errors.ts"
-import { formatPrincipal, loadCredentials, type Principal } from "./principal.ts"
+import { formatPrincipal, type Principal } from "./principal.ts"
 
 /** What speaking to AWS uses of the world. */
 export type AwsDeps = {

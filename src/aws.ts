@@ -4,10 +4,8 @@ import { existsSync, readFileSync } from "node:fs"
 import type { FetchHttpHandler } from "@smithy/fetch-http-handler"
 import type { AirflowIdentity } from "./airflow-identity.ts"
 import { NO_PEM } from "./aws-failure.ts"
+import type { Environment } from "./environment.ts"
 import { VERSION } from "./version.ts"
-
-/** Environment variables, as they come from outside. */
-export type Environment = Readonly<Record<string, string | undefined>>
 
 /** What this machine tells about talking to AWS; `region` is where the next call goes. */
 export type AwsSettings = {

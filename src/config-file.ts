@@ -1,7 +1,7 @@
 // The config file: where it is looked for, and its TOML as plain tables. What they mean is said in `config.ts`.
 import { statSync } from "node:fs"
 import { readFile } from "node:fs/promises"
-import type { Environment } from "./aws.ts"
+import type { Environment } from "./environment.ts"
 import { ConfigError } from "./errors.ts"
 
 /** A config file that was read: its path, for messages, and its tables. */

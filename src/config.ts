@@ -21,7 +21,14 @@ import {
 import { readRegistries } from "./registry-spec.ts"
 import type { Given } from "./settings.ts"
 import type { Sink } from "./sink.ts"
-import { asConfigIssues, OUR_WORDS, parseSinkTable, parseSinkText, type SinkSpec } from "./sink-spec.ts"
+import {
+  type AirflowPlace,
+  asConfigIssues,
+  OUR_WORDS,
+  parseSinkTable,
+  parseSinkText,
+  type SinkSpec,
+} from "./sink-spec.ts"
 
 /** Everything that a command needs to know. Durations in milliseconds. */
 export type Config = {
@@ -43,9 +50,6 @@ export type Config = {
 
 /** A sink that was made, and what it was made from. */
 type ConfiguredSink = SinkSpec & { readonly sink: Sink }
-
-/** Airflow's database and Fernet key, as [airflow] and --airflow-url say; what is absent is found where Airflow finds it. */
-export type AirflowPlace = { readonly url?: string; readonly fernet_key?: string }
 
 /** What holds for all sinks and registries that do not say otherwise. */
 export type Common = { readonly principal: Principal; readonly airflow: AirflowPlace }

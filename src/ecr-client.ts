@@ -1,16 +1,21 @@
 // The SDK's ECR client: the hot path of every run, and loaded whole. The binary carries the SDK's browser build of this
 // one file (scripts/build.ts), which starts twice as fast; every setting is therefore given, none is looked up here.
-import { ECRClient, GetAuthorizationTokenCommand } from "@aws-sdk/client-ecr"
+import { ECRClient, type ECRClientConfig, GetAuthorizationTokenCommand } from "@aws-sdk/client-ecr"
 import { streamCollector } from "@smithy/fetch-http-handler"
-import type { ClientConfig } from "./aws-client.ts"
 import { BunSha256 } from "./bun-sha256.ts"
-import type { Answer } from "./ecr.ts"
 
 export { FetchHttpHandler } from "@smithy/fetch-http-handler"
 
+/** What AWS answers, before anything is decoded. */
+export type Answer = {
+  authorizationToken?: string | undefined
+  expiresAt?: Date | undefined
+  proxyEndpoint?: string | undefined
+}
+
 /** One GetAuthorizationToken. Rejects with the SDK's own error. */
 export async function fetchAuthorizationData(
-  config: ClientConfig,
+  config: ECRClientConfig,
   signal: AbortSignal,
 ): Promise<Answer | undefined> {
   const client = new ECRClient({

@@ -3,6 +3,7 @@
 import { type AwsDeps, type ClientConfig, loadClientConfig } from "./aws-client.ts"
 import { explainAws } from "./aws-failure.ts"
 import { decodeAuthorizationToken, type Secret } from "./credential.ts"
+import type { Answer } from "./ecr-client.ts"
 import { FetchError } from "./errors.ts"
 import { asFetchError } from "./fetch-failure.ts"
 import { formatPrincipal } from "./principal.ts"
@@ -49,13 +50,6 @@ export function createAws(deps: AwsDeps): Aws {
         })
       }),
   }
-}
-
-/** What AWS answers, before anything is decoded. */
-export type Answer = {
-  authorizationToken?: string | undefined
-  expiresAt?: Date | undefined
-  proxyEndpoint?: string | undefined
 }
 
 async function publicToken(config: ClientConfig, signal: AbortSignal): Promise<Answer | undefined> {

@@ -1,6 +1,6 @@
 // Messages to systemd (sd_notify(3)): to the socket that it names in NOTIFY_SOCKET, or by its own program where the
 // runtime cannot send a datagram. A message that cannot be sent is no reason to stop: that is said once, and no other is sent.
-import type { Environment } from "./aws.ts"
+import type { Environment } from "./environment.ts"
 import { openLibc } from "./libc.ts"
 
 /** Sends assignments such as `READY=1`. Never throws. */

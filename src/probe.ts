@@ -1,8 +1,9 @@
 // The probe: a new login tried at its registry before anything is written. Only a plain refusal stops a delivery; a
 // registry that cannot be asked from here is a warning, since whoever pulls may reach it all the same.
-import { type Environment, trustingFetch } from "./aws.ts"
+import { trustingFetch } from "./aws.ts"
 import { type Clock, withDeadline } from "./clock.ts"
 import type { Credential } from "./credential.ts"
+import type { Environment } from "./environment.ts"
 
 /** What a registry said to a login: it is good, it is refused with this status, or nothing, and why. */
 type Verdict =

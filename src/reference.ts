@@ -1,8 +1,8 @@
 // References to secrets: `env:NAME`, `file:PATH`, `credential:NAME`, so that no secret needs to stand in argv or in a
 // config file. They are resolved anew every time: a rotated secret needs no restart.
 import { readFile } from "node:fs/promises"
-import type { Environment } from "./aws.ts"
 import { Secret } from "./credential.ts"
+import type { Environment } from "./environment.ts"
 
 /** Whether a text refers to a secret instead of being one. */
 export function isReference(text: string): boolean {

@@ -1,7 +1,8 @@
 // The service as systemd sees it: what `run` tells of itself in sd_notify(3)'s words. It is ready when the loop says so,
 // alive at each turn of the loop, and gives up a start that found nothing to deliver within a quarter of an hour.
-import type { Environment } from "./aws.ts"
+
 import type { Clock } from "./clock.ts"
+import type { Environment } from "./environment.ts"
 import type { Notify } from "./notify.ts"
 
 /** What `run` tells. Everything is silent where the process was not started by systemd. */

@@ -1,19 +1,20 @@
 // A session: the world, the checked configuration and the plan that a command works with.
 import type { AirflowConnection } from "./airflow-identity.ts"
-import { defaultRegion, type Environment, endpointVariables, loadProfileKeys } from "./aws.ts"
+import { defaultRegion, endpointVariables, loadProfileKeys } from "./aws.ts"
 import { createAwsAccess } from "./aws-access.ts"
 import type { AwsDeps } from "./aws-client.ts"
 import type { Clock } from "./clock.ts"
-import { type AirflowPlace, type Common, type Config, type LogLevel, parseConfig } from "./config.ts"
+import { type Common, type Config, type LogLevel, parseConfig } from "./config.ts"
 import { loadConfigFile } from "./config-file.ts"
 import { type Aws, createAws } from "./ecr.ts"
+import type { Environment } from "./environment.ts"
 import { ConfigError, type ConfigIssue } from "./errors.ts"
 import { createLog, type Log } from "./log.ts"
 import { type Plan, type PlannedRegistry, refuseDuplicateTargets } from "./plan.ts"
 import type { Style } from "./report.ts"
 import { type Given, misspeltVariables, settingsFromEnvironment } from "./settings.ts"
 import type { SinkDeps } from "./sink.ts"
-import { createSink, type SinkKinds, type SinkSpec, secretFor } from "./sink-spec.ts"
+import { type AirflowPlace, createSink, type SinkKinds, type SinkSpec, secretFor } from "./sink-spec.ts"
 
 /** The world as `main.ts` hands it in. */
 export type World = Omit<SinkDeps, "secret" | "aws"> & {

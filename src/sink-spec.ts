@@ -1,11 +1,13 @@
 // Sinks as they are configured: `--sink TYPE[,KEY=VALUE…]` or a [[sink]] table → a sink with checked options.
 import * as v from "valibot"
-import type { AirflowPlace } from "./config.ts"
 import type { Secret } from "./credential.ts"
 import { ConfigError, type ConfigIssue, DeliveryError } from "./errors.ts"
 import { nearestWord } from "./nearest-word.ts"
 import { loadSecret } from "./reference.ts"
 import type { Sink, SinkDeps, SinkKind } from "./sink.ts"
+
+/** Airflow's database and Fernet key, as [airflow] and --airflow-url say; what is absent is found where Airflow finds it. */
+export type AirflowPlace = { readonly url?: string; readonly fernet_key?: string }
 
 /** One configured sink: its type, its own options still unchecked, and what is common to all sinks. */
 export type SinkSpec = {

@@ -7,13 +7,12 @@ import {
   GetCallerIdentityCommand,
   type Credentials as Keys,
   STSClient,
+  type STSClientConfig,
 } from "@aws-sdk/client-sts"
-import type { AwsCredentialIdentity } from "@aws-sdk/types"
+import type { AttributedAwsCredentialIdentity as Credentials } from "@aws-sdk/types"
 import { streamCollector } from "@smithy/fetch-http-handler"
 import { type AwsSettings, clientConfig } from "./aws.ts"
-import type { ClientConfig } from "./aws-client.ts"
 import { NO_ANSWER_OF_AWS } from "./aws-failure.ts"
-import type { Credentials } from "./principal.ts"
 
 /** A role and what else AWS is told when it is assumed, by AWS's own names. */
 type Role = { readonly arn: string; readonly parameters: Readonly<Record<string, unknown>> }
@@ -36,7 +35,7 @@ export async function assumeRole(
   role: Role,
   settings: AwsSettings,
   signal: AbortSignal,
-): Promise<AwsCredentialIdentity> {
+): Promise<Credentials> {
   const command = new AssumeRoleCommand(inputOf(role))
   return keysOf((await client(settings, base).send(command, { abortSignal: signal })).Credentials)
 }
@@ -46,13 +45,13 @@ export async function assumeRoleWithWebIdentity(
   { tokenFile, ...role }: Role & { readonly tokenFile: string },
   settings: AwsSettings,
   signal: AbortSignal,
-): Promise<AwsCredentialIdentity> {
+): Promise<Credentials> {
   const WebIdentityToken = (await readFile(tokenFile, "utf8")).trim()
   const command = new AssumeRoleWithWebIdentityCommand({ ...inputOf(role), WebIdentityToken })
   return keysOf((await client(settings).send(command, { abortSignal: signal })).Credentials)
 }
 
-function keysOf(keys: Keys | undefined): AwsCredentialIdentity {
+function keysOf(keys: Keys | undefined): Credentials {
   const { AccessKeyId: accessKeyId, SecretAccessKey: secretAccessKey, SessionToken } = keys ?? {}
   if (!accessKeyId || !secretAccessKey) throw withoutKeys()
   return { accessKeyId, secretAccessKey, ...(SessionToken ? { sessionToken: SessionToken } : {}) }
@@ -63,7 +62,7 @@ function withoutKeys(): Error {
 }
 
 /** The account id of the caller. Needs no permission. Rejects with the SDK's own error. */
-export async function callerAccount(config: ClientConfig, signal: AbortSignal): Promise<string> {
+export async function callerAccount(config: STSClientConfig, signal: AbortSignal): Promise<string> {
   const client = new STSClient({ ...config, streamCollector })
   const { Account } = await client.send(new GetCallerIdentityCommand({}), { abortSignal: signal })
   if (!Account) throw Object.assign(new Error("STS answered without an account"), { code: NO_ANSWER_OF_AWS })

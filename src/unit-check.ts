@@ -2,7 +2,7 @@
 import { spawn } from "node:child_process"
 import { access, readFile } from "node:fs/promises"
 import { dirname } from "node:path"
-import type { Environment } from "./aws.ts"
+import type { Environment } from "./environment.ts"
 import { INSTALLING } from "./settings.ts"
 import type { UnitOptions } from "./units.ts"
 import type { UnixUser } from "./unix-user.ts"

@@ -1,8 +1,9 @@
 // What a unit does not see of the person who installs it: their variables, their AWS profile, their SSO session.
 // What is harmless goes along; what is or may be secret is only named, with the place to put it.
 import { existsSync } from "node:fs"
-import { type Environment, loadProfileKeys } from "./aws.ts"
+import { loadProfileKeys } from "./aws.ts"
 import { isMissing } from "./config-file.ts"
+import type { Environment } from "./environment.ts"
 import { loadUnixUser } from "./unix-user.ts"
 
 /** The variables of a person, sorted by what becomes of them. */

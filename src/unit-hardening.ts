@@ -1,10 +1,21 @@
 // What a unit forbids. Every line that could be there and is not is named with its reason, so that whoever hardens
 // further knows what would break.
 import { quoted } from "./unit-quoting.ts"
-import type { UnitOptions } from "./units.ts"
+
+/** What a unit needs to be let do. */
+export type UnitNeeds = {
+  /** A timer that refreshes what is due, instead of a service that stays. */
+  readonly timer: boolean
+  /** The system's manager, with the account to run as; or the caller's own manager. */
+  readonly manager: { readonly kind: "system"; readonly user: string } | { readonly kind: "user" }
+  /** Folders to write in; `anywhere` where a sink runs what only its owner knows; `unknown` before a configuration. */
+  readonly writable: readonly string[] | "anywhere" | "unknown"
+  /** Folders right below /run that systemd is to make, by their names, and their mode. */
+  readonly runtime?: { readonly names: readonly string[]; readonly mode: number }
+}
 
 /** The lines of the section [Service] that say what the unit may not do. */
-export function hardening(options: UnitOptions): readonly string[] {
+export function hardening(options: UnitNeeds): readonly string[] {
   return options.manager.kind === "system" ? systemHardening(options) : userHardening(options)
 }
 
@@ -25,7 +36,7 @@ const EVERYWHERE = [
 const CALLS = ["SystemCallFilter=@system-service", "SystemCallFilter=~@privileged @resources"]
 const REFUSAL = "SystemCallErrorNumber=EPERM"
 
-function writableMemory({ timer, writable }: UnitOptions): string {
+function writableMemory({ timer, writable }: UnitNeeds): string {
   // Tried under the real systemd: the messages do not come through, and the start never ends.
   if (!timer)
     return "# MemoryDenyWriteExecute= is left out: the way to systemd's socket is compiled while it runs."
@@ -35,7 +46,7 @@ function writableMemory({ timer, writable }: UnitOptions): string {
     : "MemoryDenyWriteExecute=yes"
 }
 
-function userHardening(options: UnitOptions): readonly string[] {
+function userHardening(options: UnitNeeds): readonly string[] {
   return [
     "# What it may not do",
     ...EVERYWHERE,
@@ -47,7 +58,7 @@ function userHardening(options: UnitOptions): readonly string[] {
   ]
 }
 
-function systemHardening(options: UnitOptions): readonly string[] {
+function systemHardening(options: UnitNeeds): readonly string[] {
   const { manager, writable } = options
   const root = manager.kind === "system" && manager.user === "root"
   return [
@@ -95,7 +106,7 @@ const WHY_WRITABLE = {
     "# ProtectSystem=strict and ProtectHome= are left out: the configuration says where; `ecrelay install systemd` reads it.",
 }
 
-function fileSystem(writable: UnitOptions["writable"]): readonly string[] {
+function fileSystem(writable: UnitNeeds["writable"]): readonly string[] {
   if (typeof writable === "string") return [WHY_WRITABLE[writable], "ProtectSystem=full"]
   return [
     "ProtectSystem=strict",
@@ -107,7 +118,7 @@ function fileSystem(writable: UnitOptions["writable"]): readonly string[] {
   ]
 }
 
-function runtimeFolders({ runtime }: UnitOptions): readonly string[] {
+function runtimeFolders({ runtime }: UnitNeeds): readonly string[] {
   if (!runtime) return []
   return [
     "# /run is empty after a boot: made at every start, and left at a stop, since others read what lies in it.",

@@ -1,29 +1,21 @@
 // systemd units for ecrelay: values in, the texts of the files out.
 import { dirname } from "node:path"
-import { hardening } from "./unit-hardening.ts"
+import { hardening, type UnitNeeds } from "./unit-hardening.ts"
 import { quoted, specifierFree } from "./unit-quoting.ts"
 
 /** What the units are for. Paths are absolute. */
-export type UnitOptions = {
+export type UnitOptions = UnitNeeds & {
   /** The units' name, such as `ecrelay`. */
   readonly name: string
   /** The program and its common arguments. */
   readonly program: readonly string[]
-  /** A timer that refreshes what is due, instead of a service that stays. */
-  readonly timer: boolean
   /** The settings that the person gave, by their keys: flags of the unit would beat them. */
   readonly settled: readonly string[]
-  /** The system's manager, with the account to run as; or the caller's own manager. */
-  readonly manager: { readonly kind: "system"; readonly user: string } | { readonly kind: "user" }
   readonly environment: Readonly<Record<string, string>>
   /** Variables that are kept out of the unit; need not exist. */
   readonly environmentFile: string
   /** Names of `credential:` references. */
   readonly credentials: readonly string[]
-  /** Folders to write in; `anywhere` where a sink runs what only its owner knows; `unknown` before a configuration. */
-  readonly writable: readonly string[] | "anywhere" | "unknown"
-  /** Folders right below /run that systemd is to make, by their names, and their mode. */
-  readonly runtime?: { readonly names: readonly string[]; readonly mode: number }
 }
 
 /** One file: its name and its text. */

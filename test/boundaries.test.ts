@@ -107,12 +107,35 @@ function staticallyImported(...paths: readonly string[]): readonly Source[] {
   return [...found.values()]
 }
 
+test("no file needs one that needs it, be it for a type", () => {
+  const all = [...src, ...sinks]
+  const importsOf = new Map(
+    all.map(({ path, code }) => [
+      path,
+      [...code.matchAll(/\bfrom ["'](\.[^"']+)["']|\bimport\(["'](\.[^"']+)["']\)/g)].map(([, still, late]) =>
+        join(dirname(path), still ?? late ?? ""),
+      ),
+    ]),
+  )
+  const done = new Set<string>()
+  const circles: string[] = []
+  const visit = (path: string, way: readonly string[]) => {
+    if (way.includes(path)) circles.push([...way.slice(way.indexOf(path)), path].join(" -> "))
+    else if (!done.has(path)) {
+      for (const next of importsOf.get(path) ?? []) visit(next, [...way, path])
+      done.add(path)
+    }
+  }
+  for (const { path } of all) visit(path, [])
+  expect(circles).toEqual([])
+})
+
 test("a secret is revealed only where it is written out, sent or compared", () => {
   // To write a login, to compare it or to tell its expiry; to connect, to decrypt, and to understand Airflow's settings.
   // A sink's own file needs no row here; its private parts do.
   const allowed = [
     ...sinkNames.map((name) => `sinks/${name}.ts`),
-    "src/principal.ts",
+    "src/credentials.ts",
     "src/probe.ts",
     "sinks/_docker-config/config.ts",
     "sinks/_exec/protocol.ts",

@@ -8,7 +8,8 @@ import { findConnection } from "./connection-row.ts"
 import { type ConnectionFields, parseConnectionText } from "./connection-text.ts"
 import { withDatabase } from "./database.ts"
 import { AirflowError } from "./error.ts"
-import { asFailure, type FailureContext } from "./failure.ts"
+import { asFailure } from "./failure.ts"
+import type { FailureContext } from "./meanings.ts"
 import { loadPlace, type Place, type PlaceDeps, type PlaceOptions } from "./place.ts"
 
 /** The connection of this id, read anew. Rejects with a FetchError, or with the signal's reason. */

@@ -1,21 +1,9 @@
 // What went wrong with Airflow's database, said once for all drivers: their codes made a DeliveryError with a way out.
 // Decided on codes alone. A driver's own error never leaves here: it may carry statements, values and passwords.
 import { DeliveryError, isTransient } from "../../src/errors.ts"
-import type { DatabaseUrl } from "./database-url.ts"
 import { AirflowError } from "./error.ts"
-import { MEANINGS, UNKNOWN } from "./meanings.ts"
-import { type TlsPolicy, tlsRefusal } from "./tls.ts"
-
-/** What is known of the place when something fails. */
-export type FailureContext = {
-  readonly sink: string
-  /** The target's or the place's name. */
-  readonly target: string
-  readonly url?: DatabaseUrl | undefined
-  readonly policy?: TlsPolicy | undefined
-  /** The table, quoted, once it has been found. */
-  readonly table?: string | undefined
-}
+import { type FailureContext, MEANINGS, UNKNOWN } from "./meanings.ts"
+import { tlsRefusal } from "./tls.ts"
 
 // What another attempt in a moment may find different, although no driver says so.
 const PASSING = new Set(["changed-meanwhile", "created-meanwhile", "no-space"])

@@ -1,6 +1,18 @@
 // What the codes of the databases' drivers mean, and the way out: one table for all of them.
 // A code is all that decides, and where it is one for files and for sockets, which of the two the URL names.
-import type { FailureContext } from "./failure.ts"
+import type { DatabaseUrl } from "./database-url.ts"
+import type { TlsPolicy } from "./tls.ts"
+
+/** What is known of the place when something fails. */
+export type FailureContext = {
+  readonly sink: string
+  /** The target's or the place's name. */
+  readonly target: string
+  readonly url?: DatabaseUrl | undefined
+  readonly policy?: TlsPolicy | undefined
+  /** The table, quoted, once it has been found. */
+  readonly table?: string | undefined
+}
 
 /** What a code means, to a person. */
 type Meaning = {

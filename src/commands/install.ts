@@ -2,9 +2,9 @@
 // them, and tries the configuration as the unit will see it. Nothing is written over that was not written here.
 import { access } from "node:fs/promises"
 import { resolve } from "node:path"
-import type { Environment } from "../aws.ts"
 import type { Config } from "../config.ts"
 import { loadConfigFile } from "../config-file.ts"
+import type { Environment } from "../environment.ts"
 import { ConfigError } from "../errors.ts"
 import { folderOf, type InstallOrder, readOrder } from "../install-order.ts"
 import { type InstalledFile, installFiles, sealed } from "../installed-file.ts"
