@@ -1,8 +1,10 @@
 // What clients of AWS are made with where a sink makes them: as whom, and in which region.
 import { expect, test } from "bun:test"
 import { parseAirflowIdentity } from "../src/airflow-identity.ts"
+import { createAwsAccess } from "../src/aws-access.ts"
 import { loadClientConfig } from "../src/aws-client.ts"
 import { connectionOf } from "./support/airflow-identity.ts"
+import { homeWith, withAws } from "./support/aws-environment.ts"
 import { calm } from "./support/sinks.ts"
 
 const principal = { airflowConnection: "aws_default" }
@@ -34,6 +36,37 @@ test("without any region it says where one is named", async () => {
     principal: "Airflow connection aws_default",
     retryable: false,
   })
+})
+
+test("a sink asks as the command does, unless it names an identity of its own, were it a profile alone", async () => {
+  const keys = (id: string) => `aws_access_key_id = ${id}\naws_secret_access_key = secret\n`
+  const HOME = await homeWith({ credentials: `[command]\n${keys("AKIDCOMMAND")}[team]\n${keys("AKIDTEAM")}` })
+  const ids = await withAws({ HOME, AWS_REGION: "eu-west-1" }, (_, env) => {
+    const loadAirflowIdentity = () => Promise.reject(new Error("this test has no Airflow"))
+    const access = createAwsAccess({ profile: "command" }, { env, fetch, loadAirflowIdentity })
+    return Promise.all(
+      [{}, { region: "eu-west-2" }, { profile: "team" }].map(async (who) => {
+        const { credentials } = await access.clientConfig("ssm", who, calm())
+        return credentials.accessKeyId
+      }),
+    )
+  })
+  expect(ids).toEqual(["AKIDCOMMAND", "AKIDCOMMAND", "AKIDTEAM"])
+})
+
+test("what a connection says of FIPS and dual stack beats the environment, in both ways", async () => {
+  const endpointsBy = async (use_fips_endpoint: boolean, use_dualstack_endpoint: boolean) => {
+    const extra = { config_kwargs: { use_fips_endpoint, use_dualstack_endpoint } }
+    const connection = connectionOf({ login: "AKIDTEAM", password: "the-team's-key", extra })
+    const others = { AWS_USE_FIPS_ENDPOINT: `${!use_fips_endpoint}` }
+    const env = { ...others, AWS_USE_DUALSTACK_ENDPOINT: `${!use_dualstack_endpoint}` }
+    const loadAirflowIdentity = async () => parseAirflowIdentity(connection, env)
+    const asking = { service: "ssm", principal, region: "eu-west-1" } as const
+    const config = await loadClientConfig(asking, { env, fetch, loadAirflowIdentity }, calm())
+    return [config.useFipsEndpoint, config.useDualstackEndpoint]
+  }
+  expect(await endpointsBy(true, false)).toEqual([true, false])
+  expect(await endpointsBy(false, true)).toEqual([false, true])
 })
 
 test("of whose keys sign is told as much as AWS's own tool shows, and of an endpoint no password", async () => {

@@ -1,7 +1,7 @@
 // `ecrelay check`, the doctor, as people and programs read it. What it finds is proven in check-faults, check-network and
 // check-traps.
 import { afterAll, beforeAll, expect, test } from "bun:test"
-import { readdir } from "node:fs/promises"
+import { chmod, readdir } from "node:fs/promises"
 import { join } from "node:path"
 import { type Company, HOST, openCompany } from "./support/company.ts"
 import { ecrelayAt, look, openSite } from "./support/doctor.ts"
@@ -76,6 +76,24 @@ test("people read what is wrong first, its fix below it, and at the end what it 
 test("people read in one line that all is well", async () => {
   const { out } = await ecrelayAt(await openSite(company), ["check"], {})
   expect(out.trimEnd().split("\n").at(-1)).toBe("1 target would be delivered; nothing was changed")
+})
+
+test("a sink that knows no check is passed over", async () => {
+  const site = await openSite(company)
+  const path = await site.write(
+    "unchecked.ts",
+    `export default ({ v, defineSink }) => defineSink({
+      type: "unchecked", summary: "", permissions: [], options: v.strictObject({}),
+      create: () => ({
+        type: "unchecked",
+        targets: (registry) => [{ registry, slot: registry.host, name: "unchecked " + registry.host }],
+        deliver: async () => [],
+      }),
+    })`,
+  )
+  await chmod(path, 0o600)
+  const { findings, code } = await look(site, { argv: ["--sink", `module,path=${path}`] })
+  expect([findings.filter(({ level }) => level !== "ok"), code]).toEqual([[], 0])
 })
 
 test("an AWS that is silent leaves the sinks their time, and is not laid to them", async () => {

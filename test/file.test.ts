@@ -51,10 +51,11 @@ test("writes nothing and makes no folder when there is nothing to do", async () 
 test("leaves nothing beside the file", async () => {
   const file = newFile("old")
   await write(file, "new")
+  const bug = new Error("the edit failed")
   const fault = () => {
-    throw new Error("the edit failed")
+    throw bug
   }
-  await expect(replaceFile(placeOf(file), fault, calm())).rejects.toThrow("the edit failed")
+  await expect(replaceFile(placeOf(file), fault, calm())).rejects.toBe(bug)
   expect(namesBeside(file)).toEqual(["file.json"])
 })
 

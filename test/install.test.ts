@@ -45,6 +45,14 @@ test("a unit of the system's reads the machine's file, whatever lies in the home
   )
 })
 
+test("a unit of the system's whose sink runs a program is let write anywhere", async () => {
+  const { env } = await person()
+  const sink = ["--sink", "exec,command=/usr/bin/env true", "--region", "eu-west-1"]
+  const { out } = await ecrelay(["install", "systemd", ...sink, "--dry-run"], { env })
+  expect(out).toContain("\nProtectSystem=full\n")
+  expect(out).not.toContain("ReadWritePaths=")
+})
+
 test("a timer's unit leaves alone what the person says of time, by flag or by file", async () => {
   const { install, config, unit, textOf } = await person()
   const argumentsOf = async () => /^ExecStart=.* refresh(.*)$/m.exec(await textOf(unit))?.[1]

@@ -104,7 +104,8 @@ test.skipIf(!systemdAnalyze).each([
 })
 
 test("whatever stands in a path or a variable, systemd reads it as it is", () => {
-  const text = fc.string({ unit: "grapheme-ascii", minLength: 1 }).filter((one) => !/^\s|\s$/.test(one))
+  const unit = fc.oneof(fc.string({ unit: "grapheme-ascii", minLength: 1, maxLength: 1 }), fc.constant("\n"))
+  const text = fc.string({ unit, minLength: 1 }).filter((one) => !/^\s|\s$/.test(one))
   fc.assert(
     fc.property(text, text, (path, value) => {
       const [unit] = formatUnits({
@@ -117,19 +118,32 @@ test("whatever stands in a path or a variable, systemd reads it as it is", () =>
           .split("\n")
           .find((one) => one.startsWith(`${key}=`))
           ?.slice(key.length + 1) ?? ""
-      expect(unquote(line("ExecStart")).replaceAll("$$", "$")).toBe(`/opt/${path} run`)
-      expect(unquote(line("Environment"))).toBe(`VALUE=${value}`)
+      const [program = "", ...argv] = wordsOf(line("ExecStart"))
+      expect([program.replaceAll("$$", "$"), ...argv]).toEqual([`/opt/${path}`, "run"])
+      expect(wordsOf(line("Environment"))).toEqual([`VALUE=${value}`])
     }),
   )
 })
 
-// systemd.syntax(7), as far as it concerns one quoted word and what follows it.
-function unquote(text: string): string {
-  const whole = text.startsWith('"')
-    ? text.replace(/^"((?:[^"\\]|\\.)*)"/, (_, inner) => inner.replaceAll(/\\(.)/g, "$1"))
-    : text
-  return whole.replaceAll("%%", "%")
+// systemd.syntax(7), as far as it concerns words with and without quotes.
+function wordsOf(text: string): readonly string[] {
+  const word = /(?:"((?:[^"\\]|\\.)*)"|([^\s"'\\]+))(?: |$)/gy
+  const words: string[] = []
+  while (word.lastIndex < text.length) {
+    const [, inQuotes, bare = ""] = word.exec(text) ?? []
+    if (word.lastIndex === 0) throw new Error(`no words: ${text}`)
+    words.push(inQuotes?.replaceAll(/\\(.)/g, (_, one) => (one === "n" ? "\n" : one)) ?? bare)
+  }
+  return words.map((one) => one.replaceAll("%%", "%"))
 }
+
+test("homes are closed to writing but for the folders of the sinks, unless a home itself has to be written", () => {
+  const textOf = (...writable: readonly string[]) => formatUnits({ ...OPTIONS, writable })[0]?.text
+  for (const folder of ["/root/.docker", "/home/me/.docker", "/homes"])
+    expect(textOf(folder)).toContain(`\nProtectHome=read-only\nReadWritePaths=${folder}\n`)
+  for (const folder of ["/root", "/home"])
+    expect(textOf("/etc/x", folder)).toMatch(/^# ProtectHome= is left out: /m)
+})
 
 test("every line that is left out has its reason beside it", () => {
   for (const options of Object.values(VARIANTS))
