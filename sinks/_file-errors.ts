@@ -112,7 +112,7 @@ export function systemError(code: string): Error {
 /** A system error as a DeliveryError; anything else, a bug above all, as it is. */
 export function inWords(cause: unknown, place: FilePlace): unknown {
   const code = cause instanceof Error && "code" in cause ? cause.code : undefined
-  if (cause instanceof DeliveryError || typeof code !== "string" || !/^E[A-Z0-9]+$/.test(code)) return cause
+  if (typeof code !== "string" || !/^E[A-Z0-9]+$/.test(code)) return cause
   const words = WORDS[code] ?? {
     code: "file-system",
     says: `the file system answered ${code}`,

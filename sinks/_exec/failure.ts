@@ -53,7 +53,6 @@ export function unfoundFailure(name: string, place: string): DeliveryError {
 
 /** It could not be started; anything but a system error, a bug above all, stays as it is. */
 export function startFailure(cause: unknown, place: string): unknown {
-  if (cause instanceof DeliveryError) return cause
   const code = cause instanceof Error && "code" in cause ? cause.code : undefined
   if (typeof code !== "string" || !/^E[A-Z0-9]+$/.test(code)) return cause
   const words = NOT_STARTED[code] ?? {
