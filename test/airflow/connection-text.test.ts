@@ -106,7 +106,10 @@ describe("JSON", () => {
       ' {"conn_type": "aws", "login": "AKIA", "password": "a/b"}\n',
       { ...EMPTY, login: "AKIA", password: "a/b" },
     ],
-    ['{"conn_type": "aws", "login": null, "host": "h", "port": 1, "schema": "s", "description": "d"}', EMPTY],
+    [
+      '{"conn_type": "aws", "login": null, "host": "h", "port": 1, "schema": "s", "description": "d", "team_name": "t"}',
+      EMPTY,
+    ],
     [
       '{"conn_type": "aws", "extra": {"region_name": "eu-west-1"}}',
       { ...EMPTY, extra: { region_name: "eu-west-1" } },

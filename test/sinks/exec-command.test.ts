@@ -203,6 +203,11 @@ test.each([
   expect(error.message).toEndWith(`: exit code ${code}: no. such. stack`)
 })
 
+test("names the signal that ended a command", async () => {
+  const error = await failureOf(deliver(shell("cat > /dev/null; kill -KILL $$")))
+  expect(error).toMatchObject({ code: "command-killed", message: expect.stringContaining("SIGKILL") })
+})
+
 test.each([
   ["#!/nowhere/sh\n", "command-missing", "its first line #! names one that is not there"],
   ["#! /usr/bin/env no-such-shell\n", "command-missing", "has env look for no-such-shell"],
@@ -277,6 +282,7 @@ test("believes an answer registry by registry, and fails what it does not mentio
     { outcome: "failed", error: { code: "command-answered", hint: "unlock it", retryable: true } },
     { outcome: "failed", error: { code: "command-failed" } },
   ])
+  expect((await failureOf(Promise.resolve(results))).message).toEndWith(`${HOST}: stack is locked`)
   const silent = await deliver(shell(answering({ registries: [] }), { answers: "deliver" }))
   expect(silent).toMatchObject([{ outcome: "failed", error: { code: "answer-invalid" } }])
 })
@@ -344,6 +350,9 @@ test("passes on what a command finds, and its failure to check as a finding", as
     message: "stack is locked",
     fix: "unlock it",
   })
+  const general = shell(answering({ findings: [{ level: "warning", message: "m" }] }), { answers: "check" })
+  const [runs, warning] = (await general.check?.(general.targets(REGISTRY), calm())) ?? []
+  expect([warning?.level, warning?.subject]).toEqual(["warning", runs?.subject])
   const broken = shell("exit 1", { answers: "check" })
   expect(await broken.check?.(broken.targets(REGISTRY), calm())).toMatchObject([{ level: "error" }])
 })
@@ -373,6 +382,7 @@ test("prints a JSON Schema in which every key says what it is, and nothing else 
   expect(schema.$defs.deliver.properties.registries.items.required).toEqual([
     ...["host", "account", "region", "username", "password", "expiresAt"],
   ])
+  expect(schema.$defs.deliver).toMatchObject({ type: "object", additionalProperties: false })
   expect(schema.$defs["read-answer"].properties.registries.items.oneOf).toHaveLength(3)
   expect(schema.$defs.deliver.properties.registries.items.properties.expiresAt.format).toBe("date-time")
 })
