@@ -1,6 +1,6 @@
 // What goes wrong with a file, in words: one row for each system error that a person can do something about.
 // The words name the path as the person configured it; the system's own text stays in `cause`.
-import { DeliveryError } from "../src/errors.ts"
+import type { DeliveryError } from "../src/errors.ts"
 import type { SinkDeps } from "../src/sink.ts"
 import { targetError, type Words } from "./_target-error.ts"
 

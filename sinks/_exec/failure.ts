@@ -1,6 +1,6 @@
 // What went wrong with a command, in words: it could not be started, did not end well or in time, or answered something
 // else than it should. What it said on standard error comes along, made fit to be shown.
-import { DeliveryError } from "../../src/errors.ts"
+import type { DeliveryError } from "../../src/errors.ts"
 import { systemError } from "../_file-errors.ts"
 import { targetError, type Words } from "../_target-error.ts"
 import type { Action } from "./protocol.ts"
