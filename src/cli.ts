@@ -12,9 +12,9 @@ export type Invocation =
 
 const DESCRIPTIONS: Readonly<Record<Command, string>> = {
   refresh: "Fetch now, deliver, exit: for systemd timers, cron, CI",
-  run: "Stay, and refresh before expiry: for a service",
+  run: "Keep running, and refresh before expiry: for a service",
   status: "What every target holds, and until when",
-  check: "Prove that it would work, change nothing, say what to mend",
+  check: "Prove that it would work and say what to fix, changing nothing",
   wait: "Wait until every target is fresh, or --timeout",
   sinks: "The kinds of sink; with a type, its options and the permissions it needs",
   config: "Print the effective configuration as TOML: turns flags into a file",
@@ -28,7 +28,7 @@ const EXAMPLES = [
   "  ecrelay --sink docker-config                         log docker in, once",
   "  ecrelay run --sink docker-config                     keep it logged in",
   "  ecrelay --region eu-west-1 --sink airflow-db,conn_id=ecr_docker",
-  "  ecrelay status --sink docker-config                  until when is it good?",
+  "  ecrelay status --sink docker-config                  how long is it good for?",
 ]
 
 const CLOSING = [
@@ -59,7 +59,7 @@ function refuseMisread(argv: readonly string[]): void {
   for (const arg of argv) {
     const [flag = ""] = /^-[^=]*/.exec(arg) ?? []
     if (/^--[^.]*\./.test(flag))
-      throw new ConfigError([{ path: flag, message: "unknown flag; a flag holds no dot" }])
+      throw new ConfigError([{ path: flag, message: "unknown flag; no flag contains a dot" }])
     if (/^(-[^-]*_|--(no-)?(_|__proto__|constructor|prototype)$)/.test(flag))
       throw new ConfigError([{ path: flag, message: "unknown flag" }])
   }
@@ -162,14 +162,13 @@ function asUsageError(parser: ReturnType<typeof cac>): ConfigError {
   if (unused.length > 0)
     issues.push({
       path: "",
-      message: `${command} ${takes}, not ${unused.map(quoted).join(" ")}; a value with blanks stands in quotes`,
+      message: `${command} ${takes}, not ${unused.map(quoted).join(" ")}; put a value with spaces in quotes`,
     })
   return new ConfigError(issues)
 }
 
 function whyUnknown(flag: string, command: Command, known: readonly string[]): string {
-  if (flag === "--interval")
-    return `${command} is done after one round; \`ecrelay run --interval …\` stays and repeats`
+  if (flag === "--interval") return `${command} runs only once; \`ecrelay run --interval …\` keeps running`
   const elsewhere = SETTINGS.find((setting) => flagOf(setting) === flag)
   if (elsewhere) return `not a flag of ${command}, but of ${elsewhere.commands.join(", ")}`
   const nearest = nearestWord(flag, known)

@@ -24,7 +24,7 @@ export async function loadConfigFile(
     const found = named ? "there" : lookFor(path)
     if (found === "missing") continue
     if (found === "hidden" && path === own) {
-      warn(`${path} is passed over: this user may not see whether it is there`)
+      warn(`${path} is skipped: this user may not see whether it exists`)
       continue
     }
     const text = await unlessStopped(readFile(path, "utf8"), stop).catch((error) => {
@@ -72,7 +72,7 @@ async function parseToml(path: string, text: string): Promise<ConfigFile["tables
     throw new ConfigError([
       {
         path,
-        message: `not valid TOML at line ${error.line}, column ${error.column}; texts stand in quotes, as in interval = "6h"`,
+        message: `not valid TOML at line ${error.line}, column ${error.column}; put text in quotes, as in interval = "6h"`,
       },
     ])
   }

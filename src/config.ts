@@ -142,7 +142,7 @@ function readInterval(reading: Reading): number | undefined {
   if (intervalMs !== undefined && intervalMs >= TOKEN_LIFETIME_MS)
     reading.issues.push({
       path: from,
-      message: "must be shorter than 12h, the life of a token; 6h leaves time for trouble",
+      message: "must be shorter than 12h, the lifetime of a token; 6h leaves time to fix trouble",
     })
   if (intervalMs !== undefined && intervalMs < 1000)
     reading.issues.push({ path: from, message: "must be at least 1s" })
@@ -154,7 +154,7 @@ function readMinRemaining(reading: Reading): number | undefined {
   if (minRemainingMs !== undefined && minRemainingMs >= TOKEN_LIFETIME_MS)
     reading.issues.push({
       path: reading.texts("min_remaining")?.from ?? "",
-      message: "must be shorter than 12h, the life of a token, or no login would ever do",
+      message: "must be shorter than 12h, the lifetime of a token, or no login would ever count as fresh",
     })
   return minRemainingMs
 }

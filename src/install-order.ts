@@ -30,7 +30,7 @@ export async function readOrder(given: Given, { env, uid, home, program }: World
   const serviceUser = reading.texts("service_user")?.texts[0]
   const { issues } = reading
   if (!/^[\w:.@-]{1,200}$/.test(name))
-    issues.push({ path: "--name", message: "a unit's name holds letters, digits and :_.@- only" })
+    issues.push({ path: "--name", message: "a unit's name may hold only letters, digits and :_.@-" })
   if (own && serviceUser !== undefined)
     issues.push({ path: "--service-user", message: "units of your own run as yourself; leave --user out" })
   if (!own && uid !== 0 && !dryRun)

@@ -48,7 +48,10 @@ export function principalProblem({
   externalId,
 }: Principal): { readonly key: string; readonly message: string } | undefined {
   if (profile && airflowConnection)
-    return { key: "aws_conn_id", message: "names who asks, and so does the profile; leave one of them out" }
+    return {
+      key: "aws_conn_id",
+      message: "names the AWS identity to use, and so does the profile; leave one of them out",
+    }
   if (roleArns?.some((arn) => !isRoleArn(arn))) return { key: "role_arn", message: NOT_A_ROLE_ARN }
   if (externalId && !roleArns) return { key: "external_id", message: "is for a role, and none is named" }
   return undefined

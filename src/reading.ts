@@ -49,7 +49,7 @@ export function readSettings(flags: Given, variables: Given, file: ConfigFile | 
 
 function whatIsWanted({ value, repeatable }: Setting): string {
   if (value === undefined) return "must be true or false"
-  return `must be a text in quotes${repeatable ? " or a list of them" : ""}`
+  return `must be a string in quotes${repeatable ? " or a list of them" : ""}`
 }
 
 /** A duration in milliseconds. */
@@ -64,9 +64,9 @@ export function readDuration(reading: Reading, key: string): number | undefined 
 }
 
 function whyNoDuration(text: string, durationMs: number | undefined): string {
-  if (durationMs === 0 || /^0+$/.test(text)) return `${text} is no time at all`
+  if (durationMs === 0 || /^0+$/.test(text)) return `${text} is zero; write 90s, 30m or 6h`
   return /^\d+$/.test(text)
-    ? `${text} what? Write ${text}s, ${text}m or ${text}h`
+    ? `${text} has no unit; write ${text}s, ${text}m or ${text}h`
     : `${JSON.stringify(text)} is not a duration; write 90s, 30m or 6h`
 }
 

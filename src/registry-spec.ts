@@ -114,7 +114,7 @@ const REGISTRY_TABLE = v.strictObject({
       v.check((arns) => arns.length > 0 && arns.every(isRoleArn), NOT_A_ROLE_ARN),
     ),
   ),
-  external_id: text("must be a text"),
+  external_id: text("must be a string"),
   endpoint_url: v.optional(v.pipe(v.string(MUST_BE_URL), v.check(isHttpUrl, MUST_BE_URL))),
   probe: v.optional(v.boolean("must be true or false")),
 })
@@ -170,7 +170,7 @@ function registryNamed(
   const known = parseRegistry(host)
   if (known) {
     const isOther = (account ?? known.account) !== known.account || (region ?? known.region) !== known.region
-    return isOther ? { fault: `${host} is of another account or region than the table says` } : known
+    return isOther ? { fault: `${host} belongs to another account or region than the table says` } : known
   }
   if (!HOST.test(host.toLowerCase()))
     return { fault: `${JSON.stringify(host)} is not a host: a name alone, as in image names` }

@@ -96,7 +96,7 @@ export async function loadConfig(
   const { env } = world
   const variables = settingsFromEnvironment(env)
   for (const { name, meant } of misspeltVariables(env))
-    saying.warn(`${name} is not read; did you mean ${meant}?`)
+    saying.warn(`${name} is ignored; did you mean ${meant}?`)
   const named = (given.get("config") ?? variables.get("config"))?.texts[0]
   const file = await loadConfigFile(named, env, world.stop, saying.warn)
   saying.debug(`config file: ${file?.path ?? "none"}`)

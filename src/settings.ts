@@ -25,7 +25,7 @@ export type Setting = {
 }
 
 // For flags that a command accepts so that a service's flags can be copied whole.
-const NO_EFFECT = "Accepted, so that the same flags as for run can be given; of no effect here"
+const NO_EFFECT = "No effect here; accepted so that the same flags as for run can be given"
 
 const ALL: readonly Command[] = ["refresh", "run", "status", "check", "wait", "config", "install"]
 
@@ -52,19 +52,19 @@ export const SETTINGS: readonly Setting[] = [
     description: "The caller's own registry in this region (repeatable)",
     commands: ALL,
   },
-  { key: "profile", value: "NAME", description: "AWS profile to ask with", commands: ALL },
+  { key: "profile", value: "NAME", description: "AWS profile to ask AWS with", commands: ALL },
   {
     key: "role_arn",
     value: "ARN",
     repeatable: true,
-    description: "Role to assume before asking (repeatable: each from the one before)",
+    description: "Role to assume (repeatable: each is assumed from the one before)",
     commands: ALL,
   },
   { key: "external_id", value: "ID", description: "External id for the (last) --role-arn", commands: ALL },
   {
     key: "aws_conn_id",
     value: "ID",
-    description: "Ask with the aws connection that Airflow holds, as the old operator did",
+    description: "Ask AWS with the aws connection that Airflow holds, as the old operator did",
     commands: ALL,
   },
   {
@@ -78,7 +78,7 @@ export const SETTINGS: readonly Setting[] = [
   {
     key: "endpoint_url",
     value: "URL",
-    description: "Where ECR's API is, instead of AWS's own endpoint",
+    description: "Endpoint of ECR's API, instead of AWS's own",
     commands: ALL,
   },
   {
@@ -97,14 +97,14 @@ export const SETTINGS: readonly Setting[] = [
   {
     key: "interval",
     value: "DURATION",
-    description: "Refresh this often, such as 6h (default: at half of the token's life)",
+    description: "Refresh this often, such as 6h (default: at half of the token's lifetime)",
     commands: ALL.filter((command) => command !== "refresh"),
     descriptionIn: { status: NO_EFFECT, check: NO_EFFECT, wait: NO_EFFECT },
   },
   {
     key: "min_remaining",
     value: "DURATION",
-    description: "Leave targets alone that hold a login good for at least this long",
+    description: "Leave alone targets whose login is good for at least this long",
     commands: ALL,
     descriptionIn: {
       status: "A login that is good for less than this is stale (default 4h)",
@@ -116,7 +116,7 @@ export const SETTINGS: readonly Setting[] = [
     key: "timeout",
     value: "DURATION",
     description:
-      "Give up after this long (run: on each fetch and each delivery; default 60s, and what an exec allows itself beyond 30s)",
+      "Give up after this long (run: on each fetch and each delivery; default 60s, plus whatever an exec sink's own timeout has beyond 30s)",
     commands: ALL,
   },
   {
@@ -128,13 +128,13 @@ export const SETTINGS: readonly Setting[] = [
   {
     key: "timer",
     flagOnly: true,
-    description: "A timer that refreshes what is due every hour, instead of a service that stays",
+    description: "A timer that refreshes what is due every hour, instead of a service that keeps running",
     commands: ["install"],
   },
   {
     key: "user",
     flagOnly: true,
-    description: "Units of your own, for systemctl --user, instead of the system's",
+    description: "User units, for systemctl --user, instead of system units",
     commands: ["install"],
   },
   {
@@ -160,19 +160,19 @@ export const SETTINGS: readonly Setting[] = [
   {
     key: "schema",
     flagOnly: true,
-    description: "Print the JSON Schema of what a sink's command is told, and answers: `sinks exec --schema`",
+    description: "Print the JSON Schema of what a sink's command receives and answers: `sinks exec --schema`",
     commands: ["sinks"],
   },
   {
     key: "types",
     flagOnly: true,
-    description: "Print the TypeScript types that a sink of your own names: `sinks module --types`",
+    description: "Print the TypeScript types for a sink of your own: `sinks module --types`",
     commands: ["sinks"],
   },
   {
     key: "output",
     value: "text|json",
-    description: "Form of the result on standard output",
+    description: "Format of the result on standard output",
     commands: ["refresh", "status", "check", "wait", "sinks"],
   },
   {
@@ -184,7 +184,7 @@ export const SETTINGS: readonly Setting[] = [
   {
     key: "log_format",
     value: "text|json",
-    description: "Form of log lines on standard error",
+    description: "Format of log lines on standard error",
     commands: ALL,
   },
 ]

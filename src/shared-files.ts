@@ -14,7 +14,7 @@ export async function refuseSharedFiles(plan: Plan, clock: Pick<Clock, "sleep">)
     const [first, second] = inFile
     const whole = inFile.find((one) => one.whole)
     if (path === undefined || !first || !second || !whole) continue
-    const message = `${first.name} and ${second.name} lie in one file, ${path}, all of which the sink ${whole.type} writes: give each a file of its own`
+    const message = `${first.name} and ${second.name} are in the same file, ${path}, which the sink ${whole.type} writes as a whole: give each a file of its own`
     issues.push({ path: second.origin, message: withoutStandIns(message) })
   }
   if (issues.length > 0) throw new ConfigError(issues)

@@ -50,7 +50,7 @@ export function listOption(description: string) {
         ),
         v.pipe(v.array(text), v.minLength(1, "must not be empty")),
       ],
-      "must be one text or a list of them, none of them empty",
+      "must be a string or a list of strings, none of them empty",
     ),
     v.description(description),
   )
@@ -62,7 +62,7 @@ export function durationOption(description: string) {
     v.string("must be a time with its unit, such as 30s or 2m"),
     v.check(
       (text) => (parseDuration(text) ?? 0) > 0,
-      "must be a time with its unit, such as 30s or 2m, and more than nothing",
+      "must be a time with its unit, such as 30s or 2m, and more than zero",
     ),
     v.transform((text) => parseDuration(text) ?? 0),
     v.description(description),
@@ -81,5 +81,5 @@ export function fillTemplate(template: string, registry: Registry): string {
 export function templateProblem(template: string): string | undefined {
   const rest = PLACEHOLDERS.reduce((text, key) => text.replaceAll(`{${key}}`, ""), template)
   const unknown = /\{[^}]*\}?/.exec(rest)?.[0]
-  return unknown && `${unknown} stands for nothing; there are {account}, {region} and {host}`
+  return unknown && `${unknown} is not a placeholder; there are {account}, {region} and {host}`
 }

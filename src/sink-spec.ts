@@ -33,7 +33,7 @@ export function parseSinkText(text: string, origin: string): SinkSpec {
     throw new ConfigError([
       {
         path: origin,
-        message: "begins with the type of a sink, such as --sink docker-config,path=/etc/docker",
+        message: "must begin with the type of a sink, such as --sink docker-config,path=/etc/docker",
       },
     ])
   const values = new Map<string, readonly string[]>()
@@ -44,13 +44,15 @@ export function parseSinkText(text: string, origin: string): SinkSpec {
       throw new ConfigError([
         {
           path: `${origin} ${type}`,
-          message: `field ${i + 1} after the type is not KEY=VALUE; a value with a comma stands in quotes, like '"KEY=a,b"'`,
+          message: `field ${i + 1} after the type is not KEY=VALUE; put a value with a comma in quotes, like '"KEY=a,b"'`,
         },
       ])
     values.set(key, [...(values.get(key) ?? []), field.slice(equals + 1)])
   }
   if (values.has("type"))
-    throw new ConfigError([{ path: `${origin} ${type}, type`, message: "stands before the first comma" }])
+    throw new ConfigError([
+      { path: `${origin} ${type}, type`, message: "give the type before the first comma, not as an option" },
+    ])
   const options = [...values].map(([key, texts]) => [key, texts.length > 1 ? texts : texts[0]] as const)
   return parseSinkTable(Object.fromEntries([...options, ["type", type]]), `${origin} ${type}`)
 }
@@ -64,7 +66,7 @@ const COMMON = v.looseObject({
     v.union(
       [
         NAME,
-        v.pipe(v.array(NAME), v.minLength(1, "must name one at least; without it, all of them are meant")),
+        v.pipe(v.array(NAME), v.minLength(1, "must name at least one; leave it out to mean all of them")),
       ],
       "must be a list of hosts or regions",
     ),
@@ -157,7 +159,7 @@ export async function secretFor(sink: string, text: string, env: SinkDeps["env"]
       sink,
       target: text,
       code: "secret-missing",
-      hint: "put the secret where this reference points, or let the reference point to where it is",
+      hint: "put the secret where this reference points, or point the reference to where it is",
       retryable: false,
       cause,
     })
@@ -167,7 +169,7 @@ export async function secretFor(sink: string, text: string, env: SinkDeps["env"]
 /** Valibot's own messages in our words: what a value must be, and never what it was, which may be a secret. */
 export const OUR_WORDS: v.Config<v.BaseIssue<unknown>> = {
   message: ({ expected }) => {
-    if (expected === "string") return "must be one text"
+    if (expected === "string") return "must be a single string"
     if (expected === "boolean") return "must be true or false"
     return `must be ${expected?.replaceAll(/[()]/g, "").replaceAll(" | ", " or ") ?? "something else"}`
   },
@@ -189,7 +191,7 @@ export function asConfigIssues(
       if (!/^[a-z_-]{1,20}$/i.test(key))
         return {
           path: origin,
-          message: `a KEY=VALUE whose key is no option (${options}); a value with a comma stands in quotes, like '"KEY=a,b"'`,
+          message: `a KEY=VALUE whose key is not an option (${options}); put a value with a comma in quotes, like '"KEY=a,b"'`,
         }
       return { path, message: `unknown option; ${nearest ? `did you mean ${nearest}?` : options}` }
     }
@@ -208,7 +210,7 @@ function splitFields(text: string, origin: string): readonly string[] {
       throw new ConfigError([
         {
           path: origin,
-          message: `quotes do not match; a quoted field begins and ends with one, like '"KEY=a,b"'`,
+          message: `unmatched quote; a quoted field begins and ends with one, like '"KEY=a,b"'`,
         },
       ])
     fields.push(match[1] === undefined ? (match[2] ?? "") : match[1].replaceAll('""', '"'))

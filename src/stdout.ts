@@ -12,7 +12,7 @@ export function takesStdout({ sinks }: Plan): boolean {
 
 /** Why a service has no use for such a sink. */
 export const UNREAD_STDOUT =
-  "a service has nobody who reads its standard output, and its journal would hold the login: use `ecrelay refresh`, or another sink"
+  "nobody reads the standard output of a service, and its journal would hold the login: use `ecrelay refresh`, or another sink"
 
 /** Throws a ConfigError where a sink writes to standard output; `why` says what it cannot go with. */
 export function refuseStdout(sinks: readonly Configured[], why: string): void {
@@ -24,6 +24,6 @@ export function refuseStdout(sinks: readonly Configured[], why: string): void {
 export function refuseSharedStdout(sinks: readonly Configured[]): void {
   const [, second] = sinks.filter(({ sink }) => sink.takesStdout)
   if (!second) return
-  const message = "standard output is taken by another sink; one of them can have it"
+  const message = "another sink uses standard output already; only one sink can have it"
   throw new ConfigError([{ path: second.origin, message }])
 }

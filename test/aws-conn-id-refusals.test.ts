@@ -147,7 +147,8 @@ test("with a profile as well it is wrong before anything is read", async () => {
   const both = await refresh({}, "--profile", "ci")
   expect(both).toMatchObject({
     code: 2,
-    error: "ecrelay: --aws-conn-id: names who asks, and so does the profile; leave one of them out\n",
+    error:
+      "ecrelay: --aws-conn-id: names the AWS identity to use, and so does the profile; leave one of them out\n",
   })
 })
 

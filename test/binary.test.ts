@@ -126,11 +126,11 @@ describe("the binary", () => {
 
   test("says in help what a flag means in the command at hand", async () => {
     const helpOf = async (command: string) => (await ecrelay([command, "--help"])).out
-    expect(await helpOf("refresh")).toMatch(/--min-remaining .* Leave targets alone/)
+    expect(await helpOf("refresh")).toMatch(/--min-remaining .* Leave alone targets/)
     expect(await helpOf("status")).toMatch(
       /--min-remaining .* A login that is good for less than this is stale/,
     )
-    expect(await helpOf("status")).toMatch(/--interval .* of no effect here/)
+    expect(await helpOf("status")).toMatch(/--interval .* No effect here/)
   })
 
   test("leaves a login alone that has enough life, and asks AWS for no token", async () => {
@@ -310,7 +310,7 @@ const REFUSALS: readonly {
   {
     name: "a bad duration",
     argv: ["run", "--sink", "docker-config", "--interval", "6"],
-    says: /--interval: 6 what\? Write 6s, 6m or 6h/,
+    says: /--interval: 6 has no unit; write 6s, 6m or 6h/,
     code: 2,
   },
   {
@@ -353,7 +353,7 @@ const REFUSALS: readonly {
   {
     name: "a list without its quotes, of which a piece looks like an option",
     argv: ["--sink", "airflow-db,conn_id=x,fernet_key=first,hunter2hunter2hunter2hunter2hunter2="],
-    says: /--sink airflow-db: .*a value with a comma stands in quotes/,
+    says: /--sink airflow-db: .*put a value with a comma in quotes/,
     code: 2,
   },
   {

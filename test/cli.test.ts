@@ -101,7 +101,7 @@ test.each([
   [["refrsh"], `unknown command "refrsh"; did you mean refresh? ${THERE_ARE}`],
   [["frobnicate"], `unknown command "frobnicate" ${THERE_ARE}`],
   [[""], `unknown command "" ${THERE_ARE}`],
-  [["--", "foo"], 'refresh takes flags only, not "foo"; a value with blanks stands in quotes'],
+  [["--", "foo"], 'refresh takes flags only, not "foo"; put a value with spaces in quotes'],
   [["--snk", "docker-config"], "--snk: unknown flag; did you mean --sink?"],
   [["-V"], "-V: unknown flag; `ecrelay refresh --help` lists them"],
   [["run", "--frobnicate"], "--frobnicate: unknown flag; `ecrelay run --help` lists them"],
@@ -112,18 +112,18 @@ test.each([
   [["--sink", "docker-config", "--profile", ""], "--profile: needs a value: --profile NAME"],
   [["--sink", "docker-config", "--no-sink"], "--sink: needs a value: --sink TYPE[,KEY=VALUE…]"],
   [["--profile", "a", "--profile", "b"], "--profile: given more than once"],
-  [["--sink.path=x"], "--sink.path: unknown flag; a flag holds no dot"],
+  [["--sink.path=x"], "--sink.path: unknown flag; no flag contains a dot"],
   [
     ["refresh", "--interval", "6h"],
-    "--interval: refresh is done after one round; `ecrelay run --interval …` stays and repeats",
+    "--interval: refresh runs only once; `ecrelay run --interval …` keeps running",
   ],
   [["run", "--output", "json"], `--output: not a flag of run, but of ${commandsWith("output")}`],
   [["config", "--dry-run"], `--dry-run: not a flag of config, but of ${commandsWith("dry_run")}`],
   [
     ["status", "docker-config"],
-    'status takes flags only, not "docker-config"; a value with blanks stands in quotes',
+    'status takes flags only, not "docker-config"; put a value with spaces in quotes',
   ],
-  [["sinks", "a", "b"], 'sinks takes one TYPE and flags, not "b"; a value with blanks stands in quotes'],
+  [["sinks", "a", "b"], 'sinks takes one TYPE and flags, not "b"; put a value with spaces in quotes'],
 ] as const)("%p: %s", (argv, complaint) => {
   expect(complaintOf(...argv)).toBe(complaint)
 })

@@ -150,7 +150,7 @@ test("what Airflow's table does not know is refused by its path", async () => {
 
 test("who asks is one identity", async () => {
   expect(await issuesOf({ sink: "docker-config", profile: "ci", aws_conn_id: "aws_default" })).toEqual([
-    "--aws-conn-id: names who asks, and so does the profile; leave one of them out",
+    "--aws-conn-id: names the AWS identity to use, and so does the profile; leave one of them out",
   ])
 })
 
@@ -275,7 +275,7 @@ test("a configuration under which nothing would ever be delivered is refused", a
       `c.toml: sink[0], ${path}: must not be empty`,
     ])
   expect(await issuesOf({}, { sink: [{ type: "docker-config", registries: [] }] })).toEqual([
-    "c.toml: sink[0], registries: must name one at least; without it, all of them are meant",
+    "c.toml: sink[0], registries: must name at least one; leave it out to mean all of them",
   ])
 })
 
@@ -286,8 +286,8 @@ test("a [[sink]] that is not written as one is one problem, not two", async () =
 })
 
 test.each([
-  ["12h", "--interval: must be shorter than 12h, the life of a token; 6h leaves time for trouble"],
-  ["1d", "--interval: must be shorter than 12h, the life of a token; 6h leaves time for trouble"],
+  ["12h", "--interval: must be shorter than 12h, the lifetime of a token; 6h leaves time to fix trouble"],
+  ["1d", "--interval: must be shorter than 12h, the lifetime of a token; 6h leaves time to fix trouble"],
   ["999ms", "--interval: must be at least 1s"],
 ] as const)("the interval %s is refused", async (interval, issue) => {
   expect(await issuesOf({ sink: "docker-config", interval })).toEqual([issue])
@@ -295,7 +295,7 @@ test.each([
 
 test("more remaining than a token ever has is refused, as no login would count as fresh", async () => {
   expect(await issuesOf({ sink: "docker-config", min_remaining: "12h" })).toEqual([
-    "--min-remaining: must be shorter than 12h, the life of a token, or no login would ever do",
+    "--min-remaining: must be shorter than 12h, the lifetime of a token, or no login would ever count as fresh",
   ])
   expect((await parse({ sink: "docker-config", min_remaining: "11h59m" })).minRemainingMs).toBe(
     12 * HOUR - MINUTE,
@@ -353,7 +353,7 @@ testUnless(LACKS.powerless, "a home that is another user's is passed over with a
   })
   await chmod(`${home}/.config`, 0o700)
   expect(child.stderr.toString()).toBe(
-    `ecrelay: ${home}/.config/ecrelay/config.toml is passed over: this user may not see whether it is there\n`,
+    `ecrelay: ${home}/.config/ecrelay/config.toml is skipped: this user may not see whether it exists\n`,
   )
   expect(child.stdout.toString()).not.toContain("theirs")
   expect(child.exitCode).toBe(0)

@@ -301,9 +301,9 @@ test.each([
   [["install", "cron"], "install: say what to install; there is `ecrelay install systemd`"],
   [
     ["install", "systemd", "now"],
-    'install takes one WHAT and flags, not "now"; a value with blanks stands in quotes',
+    'install takes one WHAT and flags, not "now"; put a value with spaces in quotes',
   ],
-  [[...OWN, "--name", "a/b"], "--name: a unit's name holds letters, digits and :_.@- only"],
+  [[...OWN, "--name", "a/b"], "--name: a unit's name may hold only letters, digits and :_.@-"],
   [
     [...OWN, "--service-user", "daemon"],
     "--service-user: units of your own run as yourself; leave --user out",

@@ -65,17 +65,17 @@ test("every key that the file has too much is told", () => {
     "c.toml: intervall: unknown key; did you mean interval?",
     "c.toml: banana: unknown key",
     "c.toml: dry_run: unknown key; --dry-run is a flag only",
-    "c.toml: timeout: must be a text in quotes",
-    "c.toml: profile: must be a text in quotes",
-    "c.toml: region: must be a text in quotes or a list of them",
+    "c.toml: timeout: must be a string in quotes",
+    "c.toml: profile: must be a string in quotes",
+    "c.toml: region: must be a string in quotes or a list of them",
   ])
 })
 
 test.each([
   ["6h", 21_600_000, []],
-  ["0", undefined, ["flag: 0 is no time at all"]],
-  ["6", undefined, ["flag: 6 what? Write 6s, 6m or 6h"]],
-  ["0s", undefined, ["flag: 0s is no time at all"]],
+  ["0", undefined, ["flag: 0 is zero; write 90s, 30m or 6h"]],
+  ["6", undefined, ["flag: 6 has no unit; write 6s, 6m or 6h"]],
+  ["0s", undefined, ["flag: 0s is zero; write 90s, 30m or 6h"]],
   ["-5m", undefined, ['flag: "-5m" is not a duration; write 90s, 30m or 6h']],
   ["six", undefined, ['flag: "six" is not a duration; write 90s, 30m or 6h']],
 ] as const)("the duration %s", (text, durationMs, issues) => {

@@ -166,7 +166,7 @@ test("half an identity, or two of them, is refused by its path", async () => {
   )
   expect(issues).toEqual([
     "c.toml: registry[0], external_id: is for a role, and none is named",
-    "c.toml: registry[1], aws_conn_id: names who asks, and so does the profile; leave one of them out",
+    "c.toml: registry[1], aws_conn_id: names the AWS identity to use, and so does the profile; leave one of them out",
     expect.stringMatching(/^c\.toml: registry\[2\], role_arn: is not the ARN of a role/),
     expect.stringMatching(/^c\.toml: registry\[3\], role_arn: is not the ARN of a role/),
     expect.stringMatching(/^c\.toml: registry\[4\], role_arn: is not the ARN of a role/),
@@ -225,11 +225,11 @@ test.each([
   ],
   [
     { host: HOST, account: "111111111111" },
-    `c.toml: registry[0]: ${HOST} is of another account or region than the table says`,
+    `c.toml: registry[0]: ${HOST} belongs to another account or region than the table says`,
   ],
   [
     { host: HOST, region: "us-east-1" },
-    `c.toml: registry[0]: ${HOST} is of another account or region than the table says`,
+    `c.toml: registry[0]: ${HOST} belongs to another account or region than the table says`,
   ],
   [
     { account: 12345678901, region: "eu-west-1" },

@@ -184,7 +184,7 @@ describe("`ecrelay run` as a service", () => {
     service.child.kill("SIGTERM")
     expect(await service.child.exited).toBe(0)
     expect(await service.log).toMatch(
-      /error .*a service has nobody who reads its standard output.*\n.*warn {2}the configuration stays as it was/,
+      /error .*nobody reads the standard output of a service.*\n.*warn {2}the configuration stays as it was/,
     )
   }, 30_000)
 

@@ -208,7 +208,7 @@ test("--min-remaining leaves alone what is good for long enough, and fetches no 
 test("a misspelt variable is said, and changes nothing else", async () => {
   const world = await worldWith({ ECRELAY_TIMOUT: "1s" })
   expect(await refresh(given(DOCKER), world)).toBe(0)
-  expect(world.log()).toMatch(/warn +ECRELAY_TIMOUT is not read; did you mean ECRELAY_TIMEOUT\?/)
+  expect(world.log()).toMatch(/warn +ECRELAY_TIMOUT is ignored; did you mean ECRELAY_TIMEOUT\?/)
 })
 
 test("of reloads that come together the last one counts, however long each of them reads", async () => {

@@ -31,10 +31,10 @@ async function issuesOf(sinks: Parameters<typeof planOf>[0], registries = [regis
 test("a login file that is also a config.json is refused, whichever is named first", async () => {
   const path = newFile("{}")
   expect(await issuesOf([docker(path), login(path)])).toEqual([
-    `--sink file: ${path} auths["${HOST}"] and ${path} lie in one file, ${path}, all of which the sink file writes: give each a file of its own`,
+    `--sink file: ${path} auths["${HOST}"] and ${path} are in the same file, ${path}, which the sink file writes as a whole: give each a file of its own`,
   ])
   expect(await issuesOf([login(path), docker(path)], [ownIn("eu-west-1")])).toEqual([
-    `--sink docker-config: ${path} and ${path} auths["ACCOUNT.dkr.ecr.eu-west-1.amazonaws.com"] lie in one file, ${path}, all of which the sink file writes: give each a file of its own`,
+    `--sink docker-config: ${path} and ${path} auths["ACCOUNT.dkr.ecr.eu-west-1.amazonaws.com"] are in the same file, ${path}, which the sink file writes as a whole: give each a file of its own`,
   ])
 })
 
@@ -44,7 +44,7 @@ test("links are followed, to what is not there yet too", async () => {
   fs.symlinkSync(path, join(folder, "link"))
   fs.symlinkSync(folder, join(folder, "folder"))
   expect(await issuesOf([login(path), login(join(folder, "link"))])).toEqual([
-    `--sink file: ${path} and ${join(folder, "link")} lie in one file, ${path}, all of which the sink file writes: give each a file of its own`,
+    `--sink file: ${path} and ${join(folder, "link")} are in the same file, ${path}, which the sink file writes as a whole: give each a file of its own`,
   ])
   expect(await issuesOf([docker(join(folder, "folder", "file.json")), login(path)])).toHaveLength(1)
 })

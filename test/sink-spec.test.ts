@@ -98,27 +98,24 @@ test("no text makes it do anything but answer or complain, and no complaint quot
 test.each([
   [
     "fake,path",
-    `--sink fake: field 1 after the type is not KEY=VALUE; a value with a comma stands in quotes, like '"KEY=a,b"'`,
+    `--sink fake: field 1 after the type is not KEY=VALUE; put a value with a comma in quotes, like '"KEY=a,b"'`,
   ],
   [
     "fake,path=/x,=y",
-    `--sink fake: field 2 after the type is not KEY=VALUE; a value with a comma stands in quotes, like '"KEY=a,b"'`,
+    `--sink fake: field 2 after the type is not KEY=VALUE; put a value with a comma in quotes, like '"KEY=a,b"'`,
   ],
   [
     "fake,__proto__=x",
-    `--sink fake: field 1 after the type is not KEY=VALUE; a value with a comma stands in quotes, like '"KEY=a,b"'`,
+    `--sink fake: field 1 after the type is not KEY=VALUE; put a value with a comma in quotes, like '"KEY=a,b"'`,
   ],
-  ["fake,type=other", "--sink fake, type: stands before the first comma"],
-  ['fake,"path=/a', `--sink: quotes do not match; a quoted field begins and ends with one, like '"KEY=a,b"'`],
-  [
-    'fake,path="/a,b"',
-    `--sink: quotes do not match; a quoted field begins and ends with one, like '"KEY=a,b"'`,
-  ],
-  ["", "--sink: begins with the type of a sink, such as --sink docker-config,path=/etc/docker"],
-  [",path=/x", "--sink: begins with the type of a sink, such as --sink docker-config,path=/etc/docker"],
+  ["fake,type=other", "--sink fake, type: give the type before the first comma, not as an option"],
+  ['fake,"path=/a', `--sink: unmatched quote; a quoted field begins and ends with one, like '"KEY=a,b"'`],
+  ['fake,path="/a,b"', `--sink: unmatched quote; a quoted field begins and ends with one, like '"KEY=a,b"'`],
+  ["", "--sink: must begin with the type of a sink, such as --sink docker-config,path=/etc/docker"],
+  [",path=/x", "--sink: must begin with the type of a sink, such as --sink docker-config,path=/etc/docker"],
   [
     "url=postgres://u:p@h/db",
-    "--sink: begins with the type of a sink, such as --sink docker-config,path=/etc/docker",
+    "--sink: must begin with the type of a sink, such as --sink docker-config,path=/etc/docker",
   ],
   ["fake,optional=maybe", "--sink fake, optional: must be true or false"],
 ] as const)("%p: %s", (text, complaint) => {
@@ -184,7 +181,7 @@ test.each([
   ["constructor,path=/x", '--sink constructor: unknown sink "constructor" (sinks: fake, docker-config)'],
   ["fake", "--sink fake, path: is required"],
   ["fake,path=", "--sink fake, path: must not be empty"],
-  ["fake,path=a,path=b", "--sink fake, path: must be one text"],
+  ["fake,path=a,path=b", "--sink fake, path: must be a single string"],
   ["fake,pth=/x,path=/x", "--sink fake, pth: unknown option; did you mean path?"],
   ["fake,banana=/x,path=/x", "--sink fake, banana: unknown option; there are path, url, force, ids, mode"],
   ["fake,path=/x,force=yes", "--sink fake, force: must be true or false"],

@@ -259,7 +259,7 @@ declare module "ecrelay" {
             ]
           >,
         ],
-        "must be one text or a list of them, none of them empty"
+        "must be a string or a list of strings, none of them empty"
       >,
       v.DescriptionAction<string[], string>,
     ]
@@ -271,7 +271,7 @@ declare module "ecrelay" {
   ): v.SchemaWithPipe<
     readonly [
       v.StringSchema<"must be a time with its unit, such as 30s or 2m">,
-      v.CheckAction<string, "must be a time with its unit, such as 30s or 2m, and more than nothing">,
+      v.CheckAction<string, "must be a time with its unit, such as 30s or 2m, and more than zero">,
       v.TransformAction<string, number>,
       v.DescriptionAction<number, string>,
     ]

@@ -59,7 +59,7 @@ export function textProblem(text: string): string | undefined {
   const unknown = names.find((name) => !Object.hasOwn(VALUES, name))
   if (unknown !== undefined) {
     const known = Object.keys(VALUES).map((name) => `{${name}}`)
-    return `{${unknown}} stands for nothing; there are ${known.slice(0, -1).join(", ")} and ${known.at(-1)}`
+    return `{${unknown}} is not a placeholder; there are ${known.slice(0, -1).join(", ")} and ${known.at(-1)}`
   }
   if (!names.includes("password") && !names.includes("auth"))
     return "must hold {password}, or {auth}, which is user name and password in base64"

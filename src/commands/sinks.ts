@@ -102,6 +102,6 @@ function formatKind({ type, summary, options, permissions, prints }: Described):
     "Needs:",
     ...permissions.map((line) => `  ${line}`),
     "",
-    ...prints.flatMap((print) => [`\`ecrelay sinks ${type} --${print}\` prints what it speaks`, ""]),
+    ...prints.flatMap((print) => [`\`ecrelay sinks ${type} --${print}\` prints its contract`, ""]),
   ].join("\n")
 }

@@ -209,7 +209,7 @@ test.each([
 test.each([
   [{}, "name", /is required|conn_id/],
   [{ name: "a b" }, "name", /letters, digits/],
-  [{ name: "ecr/{nothing}" }, "name", /stands for nothing/],
+  [{ name: "ecr/{nothing}" }, "name", /is not a placeholder/],
 ])("refuses the options %j before any I/O", (options, _, says) => {
   expect(() => makeSink(kind, { region: "eu-central-1", ...options })).toThrow(says)
 })

@@ -77,7 +77,7 @@ test.each([
   [{}, "conn_id: is required: it stands in the name /airflow/connections/{conn_id}"],
   [{ format: "password" }, "name: is required with format=password"],
   [{ name: "/x", conn_id: "ecr" }, "conn_id: the name /x has no place for it; put {conn_id} there"],
-  [{ name: "/x/{user}" }, "name: /x/{user}: {user} stands for nothing"],
+  [{ name: "/x/{user}" }, "name: /x/{user}: {user} is not a placeholder"],
   [{ name: "/aws/login" }, "name: /aws/login: a parameter's name may not begin with aws or ssm"],
   [{ name: "ecr/login" }, "name: ecr/login: a parameter's name with levels begins with /"],
   [{ name: "/ecr login" }, "name: /ecr login: a parameter's name may hold letters, digits and _ . - / only"],

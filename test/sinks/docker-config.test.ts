@@ -303,7 +303,7 @@ test("of several files, one that cannot be written fails alone", async () => {
 
 test("a place-holder that stands for nothing is refused before any I/O", () => {
   for (const nothing of ["{acount}", "{}", "{ACCOUNT}", "{"])
-    expect(() => sinkFor(`/tmp/${nothing}`)).toThrow(`${nothing} stands for nothing`)
+    expect(() => sinkFor(`/tmp/${nothing}`)).toThrow(`${nothing} is not a placeholder`)
 })
 
 test("check finds a twin of the registry's entry, and a refresh removes it", async () => {

@@ -210,8 +210,8 @@ test("~ is the home directory, and a service may write there", async () => {
 test.each([
   [{ path: "ecr/password" }, /must be a full path/],
   [{ path: "/etc/ecr/" }, /must name a file/],
-  [{ path: "/etc/{acount}" }, /\{acount\} stands for nothing/],
-  [{ template: "{password} {hots}" }, /\{hots\} stands for nothing; there are \{host\}, .* and \{region\}/],
+  [{ path: "/etc/{acount}" }, /\{acount\} is not a placeholder/],
+  [{ template: "{password} {hots}" }, /\{hots\} is not a placeholder; there are \{host\}, .* and \{region\}/],
   [{ template: "{host}" }, /must hold \{password\}, or \{auth\}/],
   [{ template: "{password}{account}" }, /could not be read again: put what no login holds/],
   [{ template: "{password}-{region}" }, /could not be read again/],

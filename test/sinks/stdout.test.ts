@@ -197,7 +197,7 @@ test("a module that writes there has it for itself too, and is refused by run", 
   expect(code).toBe(0)
   expect(await ecrelay(["run", "--sink", `module,path=${file}`], environment())).toMatchObject({
     out: "",
-    error: expect.stringContaining("a service has nobody who reads its standard output"),
+    error: expect.stringContaining("nobody reads the standard output of a service"),
     code: 2,
   })
 })
@@ -224,11 +224,11 @@ test("a reader that has gone is said, with exit code 1", async () => {
 })
 
 test.each([
-  [["run", "--sink", "stdout"], "a service has nobody who reads its standard output"],
-  [["run", "--dry-run", "--sink", "stdout"], "a service has nobody who reads its standard output"],
-  [["install", "systemd", "--dry-run", "--sink", "stdout"], "a service has nobody who reads its standard"],
+  [["run", "--sink", "stdout"], "nobody reads the standard output of a service"],
+  [["run", "--dry-run", "--sink", "stdout"], "nobody reads the standard output of a service"],
+  [["install", "systemd", "--dry-run", "--sink", "stdout"], "nobody reads the standard output"],
   [["--output", "json", "--sink", "stdout"], "leave --output json out"],
-  [["--sink", "stdout,format=json", "--sink", "stdout"], "standard output is taken by another sink"],
+  [["--sink", "stdout,format=json", "--sink", "stdout"], "another sink uses standard output already"],
   [
     ["--sink", "stdout", "--registry", HOST, "--registry", OTHER],
     "name one registry, or a format that holds several",
