@@ -32,16 +32,16 @@ export async function readOrder(given: Given, { env, uid, home, program }: World
   if (!/^[\w:.@-]{1,200}$/.test(name))
     issues.push({ path: "--name", message: "a unit's name may hold only letters, digits and :_.@-" })
   if (own && serviceUser !== undefined)
-    issues.push({ path: "--service-user", message: "units of your own run as yourself; leave --user out" })
+    issues.push({ path: "--service-user", message: "user units run as yourself; leave --user out" })
   if (!own && uid !== 0 && !dryRun)
     issues.push({
       path: "install systemd",
-      message: "writes the system's units and needs root: use sudo, or --user for units of your own",
+      message: "writes the system's units and needs root: use sudo, or --user for user units",
     })
   if (/^(bun|deno|node)/.test(basename(program)))
     issues.push({
       path: "install systemd",
-      message: "a unit starts the binary: install with that, not from the source",
+      message: "a unit starts the ecrelay binary: install with that, not from source",
     })
   const known = await loadUnixUser(serviceUser ?? String(own ? uid : 0))
   // One's own manager starts units with the home that one has now.
@@ -55,7 +55,7 @@ export async function readOrder(given: Given, { env, uid, home, program }: World
           }
         : {
             path: "--service-user",
-            message: `there is no user ${serviceUser}; \`useradd --system ${serviceUser}\` makes one`,
+            message: `there is no user ${serviceUser}; \`useradd --system ${serviceUser}\` creates one`,
           },
     )
   if (issues.length > 0 || !user) throw new ConfigError(issues)

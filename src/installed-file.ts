@@ -10,7 +10,7 @@ export type InstalledFile = { readonly path: string; readonly text: string }
 
 /** A text with its own checksum at its end, by which it is known later that nobody has changed it. */
 export function sealed(text: string): string {
-  return `${text}# As it was written, as long as this is the sha256 of the lines above: ${sumOf(text)}\n`
+  return `${text}# Unchanged since it was written, as long as this is the sha256 of the lines above: ${sumOf(text)}\n`
 }
 
 /**
@@ -44,8 +44,8 @@ const SEAL = /^(.*\n)# [^\n]*: ([0-9a-f]{64})\n/s
 function whyRefused(present: string, text: string): string | undefined {
   const [whole, above = "", sum] = SEAL.exec(present) ?? []
   if (present === text || (whole === present && sumOf(above) === sum)) return undefined
-  const changed = sum === undefined ? "" : "was changed since, and "
-  return `${changed}is not what would be written now from ${firstDifference(present, text)} on; --dry-run shows that, --force replaces the file`
+  const changed = sum === undefined ? "" : "was changed since it was written, and "
+  return `${changed}differs at ${firstDifference(present, text)} from what would be written now; --dry-run shows the new file, --force replaces it`
 }
 
 // By its key alone: what somebody wrote there may be secret.

@@ -138,14 +138,14 @@ function explain(error: unknown): number {
     return 1
   }
   printError(`ecrelay: unexpected: ${error instanceof Error ? error.stack : error}\n`)
-  printError("hint: this is a fault in ecrelay; please report it with these lines\n")
+  printError("hint: this is a bug in ecrelay; please report it with these lines\n")
   return 1
 }
 
 const code = await main(process.argv.slice(2)).catch(explain)
 // EPIPE: a reader that stopped early, such as `head`, has had enough.
 const isLost = unprinted !== undefined && unprinted !== "EPIPE"
-if (isLost) printError(`ecrelay: standard output: cannot be written whole [${unprinted}]`)
+if (isLost) printError(`ecrelay: standard output: cannot be written in full [${unprinted}]`)
 process.exitCode = isLost ? code || 1 : code
 // At once, without waiting for timers and sockets that are still open: their work is done.
 process.exit()

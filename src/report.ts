@@ -15,7 +15,7 @@ export function describeError(error: unknown): { code: string; message: string; 
   return {
     code: "bug",
     message: `unexpected: ${String(error)}`,
-    hint: "this is a fault in ecrelay; please report it with the log line",
+    hint: "this is a bug in ecrelay; please report it with the log line",
   }
 }
 
@@ -100,7 +100,7 @@ export function formatAllFindings(
   )
   const targets = counted(targetCount, "target")
   const sum =
-    errors.length > 0 ? `${counted(errors.length, "error")} to mend` : `${targets} would be delivered`
+    errors.length > 0 ? `${counted(errors.length, "error")} to fix` : `${targets} would be delivered`
   const also = warnings.length > 0 ? `, ${counted(warnings.length, "warning")}` : ""
   return `${above}${below}\n${sum}${also}${ending}\n`
 }

@@ -121,12 +121,12 @@ function judge(
   const remainingMs = expiresAt === undefined ? undefined : expiresAt - clock.now()
   const known = { expiresAt, remainingMs, message: differs }
   if (remainingMs !== undefined && remainingMs <= 0) return { ...known, state: "expired" }
-  if (differs) return { ...known, state: "stale", hint: held.hint ?? "`ecrelay refresh` mends it" }
+  if (differs) return { ...known, state: "stale", hint: held.hint ?? "`ecrelay refresh` fixes it" }
   if (remainingMs === undefined)
     return {
       ...known,
       state: "unknown",
-      message: `the login tells ${told === undefined ? "no expiry" : "an expiry that no token has"}`,
+      message: `the login gives ${told === undefined ? "no expiry" : "an expiry that no token has"}`,
     }
   return { ...known, state: remainingMs >= minRemainingMs ? "fresh" : "stale" }
 }

@@ -53,10 +53,10 @@ export function variableNotes(
 ): readonly string[] {
   const names = Object.keys(carried)
   return [
-    ...(names.length > 0 ? [`the unit takes along: ${names.join(", ")}`] : []),
+    ...(names.length > 0 ? [`the unit gets your ${names.join(", ")}`] : []),
     ...(withheld.length > 0
       ? [
-          `the unit does not see your ${withheld.join(", ")}: what it needs of them belongs into ${environmentFile} (mode 0600), one NAME=value a line`,
+          `the unit does not see your ${withheld.join(", ")}: put those that it needs into ${environmentFile} (mode 0600), one NAME=value per line`,
         ]
       : []),
   ]
@@ -69,7 +69,7 @@ export function credentialNotes(names: readonly string[], folder: string, sudo: 
     .filter(([, path]) => isMissing(path))
     .map(
       ([name, path]) =>
-        `credential:${name}: there is no ${path}, and systemd does not start the unit without it: \`${sudo ? "sudo " : ""}install -D -m 600 /dev/null ${path}\`, then write the secret into it`,
+        `credential:${name}: there is no ${path}, and systemd will not start the unit without it: \`${sudo ? "sudo " : ""}install -D -m 600 /dev/null ${path}\`, then write the secret into it`,
     )
 }
 
@@ -91,7 +91,7 @@ export async function profileNotes(
   return [
     ...(left.length > 0
       ? [
-          `the unit reads AWS profiles from ${unit.home}/.aws, and does not see ${left.join(", ")}: copy what it needs, or give it a role`,
+          `the unit reads AWS profiles from ${unit.home}/.aws, and does not see ${left.join(", ")}: copy what it needs there, or give it a role`,
         ]
       : []),
     ...(session

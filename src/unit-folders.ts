@@ -22,7 +22,7 @@ export async function unitFolders(
     const folders =
       (await sink.folders?.(signal).catch((error: Error) => {
         unknown.push(
-          `${origin}: the unit may not write where it should, which cannot be told: ${error.message}`,
+          `${origin}: ecrelay cannot tell where the unit must be allowed to write, so writing may fail: ${error.message}`,
         )
         return []
       })) ?? []
@@ -51,7 +51,7 @@ export async function unitFolders(
 }
 
 const nowhere = (folder: string) =>
-  `${folder} is not there, and to make it the unit would have to be let write in /: make the folder first, or name another path`
+  `${folder} does not exist, and to create it the unit would need to write in /: create the folder first, or choose another path`
 
 /** The full path of a folder behind all links, whether it is there or not, and the nearest one that is there. */
 async function locate(folder: string): Promise<{ readonly nearest: string; readonly full: string }> {

@@ -39,10 +39,10 @@ const REFUSAL = "SystemCallErrorNumber=EPERM"
 function writableMemory({ timer, writable }: UnitNeeds): string {
   // Tried under the real systemd: the messages do not come through, and the start never ends.
   if (!timer)
-    return "# MemoryDenyWriteExecute= is left out: the way to systemd's socket is compiled while it runs."
+    return "# MemoryDenyWriteExecute= is left out: ecrelay compiles its way to systemd's socket while it runs."
   // Every program that a sink runs inherits it, and node dies of it (SIGTRAP).
   return typeof writable === "string"
-    ? "# MemoryDenyWriteExecute= is left out: a sink may run a program that compiles while it runs, as node does."
+    ? "# MemoryDenyWriteExecute= is left out: a sink may run a program that compiles code while it runs, as node does."
     : "MemoryDenyWriteExecute=yes"
 }
 
@@ -68,7 +68,7 @@ function systemHardening(options: UnitNeeds): readonly string[] {
     ...fileSystem(writable),
     ...runtimeFolders(options),
     ...(root
-      ? ["# PrivateUsers= is left out: as root it keeps the owners of other people's files."]
+      ? ["# PrivateUsers= is left out: as root, ecrelay preserves the owners of other people's files."]
       : ["PrivateUsers=yes"]),
     "PrivateTmp=yes",
     "PrivateDevices=yes",
@@ -112,7 +112,7 @@ function fileSystem(writable: UnitNeeds["writable"]): readonly string[] {
     "ProtectSystem=strict",
     // Of two lines about one folder, the stricter holds.
     writable.some((folder) => /^\/(root|home)$/.test(folder))
-      ? "# ProtectHome= is left out: a home has no folder yet that could be excepted from it."
+      ? "# ProtectHome= is left out: the folder that it would have to exempt is not there yet."
       : "ProtectHome=read-only",
     ...writable.map((folder) => `ReadWritePaths=${quoted(folder)}`),
   ]
@@ -121,7 +121,7 @@ function fileSystem(writable: UnitNeeds["writable"]): readonly string[] {
 function runtimeFolders({ runtime }: UnitNeeds): readonly string[] {
   if (!runtime) return []
   return [
-    "# /run is empty after a boot: made at every start, and left at a stop, since others read what lies in it.",
+    "# /run is empty after a boot: created at every start and kept at a stop, since others read what is in it.",
     `RuntimeDirectory=${runtime.names.join(" ")}`,
     `RuntimeDirectoryMode=${runtime.mode.toString(8).padStart(4, "0")}`,
     "RuntimeDirectoryPreserve=yes",

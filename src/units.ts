@@ -36,7 +36,7 @@ export function formatUnits(options: UnitOptions): readonly UnitFile[] {
 
 function formatTimer({ name }: UnitOptions): string {
   return [
-    `${UNIT_MARK}: looks every hour, and soon after boot, whether a login needs a refresh.`,
+    `${UNIT_MARK}: checks every hour, and soon after boot, whether a login needs a refresh.`,
     "[Unit]",
     "Description=Refreshes Amazon ECR logins before they expire",
     "",
@@ -44,9 +44,9 @@ function formatTimer({ name }: UnitOptions): string {
     `Unit=${name}.service`,
     "OnBootSec=1min",
     "OnCalendar=hourly",
-    "# Many machines do not ask in the same second.",
+    "# Keeps many machines from asking in the same second.",
     "RandomizedDelaySec=5min",
-    "# What was missed while the machine was off is made up for.",
+    "# Makes up for what was missed while the machine was off.",
     "Persistent=true",
     "",
     "[Install]",
@@ -97,12 +97,12 @@ function staying({ program }: UnitOptions): readonly string[] {
     "# there yet, the start is extended, for at most 15 minutes.",
     "Type=notify",
     `ExecStart=${commandLine([...program, "run"])}`,
-    "# Reads the configuration again; a broken one is said and the old one kept. SIGUSR1 refreshes at once.",
+    "# Reloads the configuration; a broken one is reported and the old one kept. SIGUSR1 refreshes at once.",
     // biome-ignore lint/suspicious/noTemplateCurlyInString: systemd's own words, which it fills in.
     "ExecReload=/bin/sh -c 'kill -HUP ${MAINPID}'",
     "Restart=on-failure",
     "RestartSec=30",
-    "# A wrong configuration does not get right by trying again.",
+    "# Trying again does not fix a wrong configuration.",
     "RestartPreventExitStatus=2",
     "# A second SIGTERM ends it at once, and is no failure either.",
     "SuccessExitStatus=143",
@@ -115,7 +115,7 @@ function given({ manager, environment, environmentFile, credentials }: UnitOptio
   return [
     ...user,
     ...Object.entries(environment).map(([name, value]) => `Environment=${quoted(`${name}=${value}`)}`),
-    "# Variables that are nobody else's business, one NAME=value a line; 0600.",
+    "# Variables that nobody else should see, one NAME=value per line; mode 0600.",
     `EnvironmentFile=-${specifierFree(environmentFile)}`,
     ...credentials.map(
       (name) => `LoadCredential=${name}:${specifierFree(dirname(environmentFile))}/credentials/${name}`,

@@ -181,7 +181,7 @@ test("a service waits for the connection that is to name its region, and ends we
     if (told.includes("hint: ")) child.kill("SIGTERM")
   }
   expect(told.replace(/\d+s$/m, "…")).toStartWith(
-    `ecrelay: Airflow connection aws_eu: there is no such file (sqlite:///${late}); again in …\nhint: check the path`,
+    `ecrelay: Airflow connection aws_eu: there is no such file (sqlite:///${late}); retrying in …\nhint: check the path`,
   )
   expect(await child.exited).toBe(0)
 })

@@ -590,7 +590,7 @@ test.each(["config --region eu-west-1 --sink docker-config", "status --sink dock
       stderr: "pipe",
     })
     expect(await new Response(child.stderr).text()).toBe(
-      "ecrelay: standard output: cannot be written whole [ENOSPC]\n",
+      "ecrelay: standard output: cannot be written in full [ENOSPC]\n",
     )
     expect(await child.exited).toBe(1)
   },

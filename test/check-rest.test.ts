@@ -133,7 +133,7 @@ const faults: readonly Fault[] = [
     level: "warning",
     code: "differs",
     says: "does not log in as it is: port is 443",
-    fix: "`ecrelay refresh` mends it",
+    fix: "`ecrelay refresh` fixes it",
     fault: () => {
       airflow.put({ ...OURS, port: 443 })
       return at(airflow.url)

@@ -67,7 +67,7 @@ test("people read what is wrong first, its fix below it, and at the end what it 
       `ok       ${WHO}  AWS knows this identity as one of account 012345678901`,
       `ok       ${WHO}  ecr:GetAuthorizationToken is allowed; a token lives until (then) UTC`,
       "",
-      "1 error to mend, 1 warning; nothing was changed",
+      "1 error to fix, 1 warning; nothing was changed",
       "",
     ].join("\n"),
   )

@@ -81,7 +81,7 @@ test("does not say below what it wrote that nothing was changed, as check does",
   const { install, env, config } = await person()
   const { out } = await install(...WHAT)
   expect(out).toContain(`wrote ${config}\n`)
-  expect(out).toMatch(/^1 error to mend$/m)
+  expect(out).toMatch(/^1 error to fix$/m)
   expect(out).not.toContain("nothing was changed")
   const checked = await ecrelay(["check", "--config", config], { env })
   expect(checked.out).toEndWith("; nothing was changed\n")
@@ -114,7 +114,7 @@ test("replaces a unit that nobody has touched since it was written, and says so"
   const refused = await install(...WHAT)
   expect(refused.code).toBe(2)
   expect(refused.error).toMatch(
-    /ecrelay\.service: was changed since, and is not what would be written now from line \d+ \(RestartSec\) on; /,
+    /ecrelay\.service: was changed since it was written, and differs at line \d+ \(RestartSec\) from what would be written now; /,
   )
 })
 
@@ -128,10 +128,13 @@ test("refuses to replace what somebody changed, before it writes anything, until
   const lines = before[1]?.trimEnd().split("\n").length
   expect(refused.error).toBe(
     [
-      [config, "is not what would be written now from line 1 (log_level) on"],
-      [unit, `was changed since, and is not what would be written now from line ${lines} (Nice) on`],
+      [config, "differs at line 1 (log_level) from what would be written now"],
+      [
+        unit,
+        `was changed since it was written, and differs at line ${lines} (Nice) from what would be written now`,
+      ],
     ]
-      .map(([path, says]) => `ecrelay: ${path}: ${says}; --dry-run shows that, --force replaces the file\n`)
+      .map(([path, says]) => `ecrelay: ${path}: ${says}; --dry-run shows the new file, --force replaces it\n`)
       .join(""),
   )
   expect([await textOf(config), await textOf(unit)]).toEqual(before)
@@ -158,7 +161,7 @@ test("writes no secret into a file that everybody may read, and names what the u
   const { install, env, unit, textOf } = await person()
   const { out } = await install(...WHAT)
   expect(out).toContain(
-    "the unit takes along: AWS_EC2_METADATA_DISABLED, AWS_ENDPOINT_URL, AWS_REGION, HTTPS_PROXY, NO_PROXY\n",
+    "the unit gets your AWS_EC2_METADATA_DISABLED, AWS_ENDPOINT_URL, AWS_REGION, HTTPS_PROXY, NO_PROXY\n",
   )
   expect(out).toMatch(
     /does not see your AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY: .*\/environment \(mode 0600\)/,
@@ -193,7 +196,7 @@ test("lets the unit write where a file database lies", async () => {
   const lost = await preview(`airflow-db,conn_id=ecr,url=file:${home}/nope`)
   expect(lost.out).not.toContain("ReadWritePaths")
   expect(lost.error).toContain(
-    `--sink airflow-db: the unit may not write where it should, which cannot be told: url=file:${home}/nope: `,
+    `--sink airflow-db: ecrelay cannot tell where the unit must be allowed to write, so writing may fail: url=file:${home}/nope: `,
   )
   expect((await install("--sink", sink, "--region", "eu-west-1", "--dry-run")).out).not.toContain("ReadWrite")
 })
@@ -204,7 +207,7 @@ test("never lets the unit write everywhere for a folder that is not there yet", 
   const refused = await ecrelay([...what, "docker-config,path=/ecrelay-nowhere/of/ours/"], { env })
   expect(refused).toMatchObject({ out: "", code: 2 })
   expect(refused.error).toEndWith(
-    "ecrelay: --sink docker-config: /ecrelay-nowhere/of/ours is not there, and to make it the unit would have to be let write in /: make the folder first, or name another path\n",
+    "ecrelay: --sink docker-config: /ecrelay-nowhere/of/ours does not exist, and to create it the unit would need to write in /: create the folder first, or choose another path\n",
   )
   const own = ["install", "systemd", "--user", ...what.slice(2), "docker-config,path=/ecrelay-nowhere/"]
   expect((await ecrelay(own, { env })).code).toBe(0)
@@ -260,12 +263,12 @@ test("says which credential has no file yet, since without it systemd starts not
   await writeFile(join(folder, "url"), `sqlite:///${home}/airflow.db`)
   const sink = "airflow-db,conn_id=ecr,url=credential:url,fernet_key=credential:fernet"
   const what = ["--sink", sink, "--region", "eu-west-1"]
-  const says = `credential:fernet: there is no ${folder}/fernet, and systemd does not start the unit without it: \`install -D -m 600 /dev/null ${folder}/fernet\`, then write the secret into it\n`
+  const says = `credential:fernet: there is no ${folder}/fernet, and systemd will not start the unit without it: \`install -D -m 600 /dev/null ${folder}/fernet\`, then write the secret into it\n`
   const { out, code } = await install(...what)
   expect(out).toStartWith(`wrote ${config}\nwrote ${unit}\n`)
   expect(out).toContain(says)
   expect(out).not.toContain("credential:url: ")
-  expect(out).toMatch(/\nmend what is wrong above; then: systemctl --user daemon-reload/)
+  expect(out).toMatch(/\nfix what is wrong above, then: systemctl --user daemon-reload/)
   expect(code).toBe(1)
   expect((await install(...what, "--dry-run")).error).toContain(says)
   const machines = await ecrelay(["install", "systemd", ...what, "--dry-run"], { env })
@@ -287,7 +290,7 @@ test("says whose profiles the unit reads, and that an SSO session will not do", 
   const from = { env: own, home: person }
   const asUnit = { env: { HOME: unit }, home: unit }
   expect(await profileNotes(undefined, from, asUnit)).toEqual([
-    `the unit reads AWS profiles from ${unit}/.aws, and does not see ${person}/.aws/config, ${person}/.aws/sso/cache: copy what it needs, or give it a role`,
+    `the unit reads AWS profiles from ${unit}/.aws, and does not see ${person}/.aws/config, ${person}/.aws/sso/cache: copy what it needs there, or give it a role`,
   ])
   expect(await profileNotes(undefined, from, { env: own, home: person })).toEqual([])
   await writeFile(join(unit, ".aws/config"), "[profile ci]\nsso_session = corp\n")
@@ -297,20 +300,17 @@ test("says whose profiles the unit reads, and that an SSO session will not do", 
 })
 
 test.each([
-  [["install"], "install: say what to install; there is `ecrelay install systemd`"],
-  [["install", "cron"], "install: say what to install; there is `ecrelay install systemd`"],
+  [["install"], "install: say what to install: `ecrelay install systemd`"],
+  [["install", "cron"], "install: say what to install: `ecrelay install systemd`"],
   [
     ["install", "systemd", "now"],
     'install takes one WHAT and flags, not "now"; put a value with spaces in quotes',
   ],
   [[...OWN, "--name", "a/b"], "--name: a unit's name may hold only letters, digits and :_.@-"],
-  [
-    [...OWN, "--service-user", "daemon"],
-    "--service-user: units of your own run as yourself; leave --user out",
-  ],
+  [[...OWN, "--service-user", "daemon"], "--service-user: user units run as yourself; leave --user out"],
   [
     ["install", "systemd", "--dry-run", "--service-user", "no-such-user"],
-    "--service-user: there is no user no-such-user; `useradd --system no-such-user` makes one",
+    "--service-user: there is no user no-such-user; `useradd --system no-such-user` creates one",
   ],
 ])("%p is refused in words", async (argv, says) => {
   const { env, home } = await person()
@@ -369,7 +369,7 @@ test("refuses a path that means another file in the folder that a unit runs in",
   const refused = await install("--sink", "docker-config,path=docker", "--region", "eu-west-1")
   expect(refused).toMatchObject({ out: "", code: 2 })
   expect(refused.error).toMatch(
-    /^ecrelay: --sink docker-config, path: a unit runs in \/: write \/.*\/docker\n$/,
+    /^ecrelay: --sink docker-config, path: a unit runs in \/, so give the full path: \/.*\/docker\n$/,
   )
   expect(await readdir(home)).toEqual([])
 })
@@ -389,6 +389,6 @@ test("names the variables behind env: among those that the unit does not see, ou
   const { error } = await ecrelay([...OWN, "--sink", "airflow-db,conn_id=ecr", "--region", "eu-west-1"], {
     env: { ...env, ECRELAY_AIRFLOW_URL: url },
   })
-  expect(error).toContain("airflow.url may hold a secret and is not written into a file that others read")
-  expect(error).toContain("give env:ECRELAY_AIRFLOW_URL in its place and put the variable into ")
+  expect(error).toContain("airflow.url may hold a secret and is not written into a file that others can read")
+  expect(error).toContain("write env:ECRELAY_AIRFLOW_URL instead and put the variable into ")
 })

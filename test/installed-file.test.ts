@@ -33,7 +33,9 @@ test.each([
   const next = sealed(UNIT.replace("root", "hunter2"))
   const { done, left } = await put(present, next)
   expect(left).toBe(present)
-  expect(done).toMatch(new RegExp(`is not what would be written now from ${where} on; --dry-run shows that`))
+  expect(done).toMatch(
+    new RegExp(`differs at ${where} from what would be written now; --dry-run shows the new file`),
+  )
   expect(done).not.toContain("hunter2")
   expect(await put(present, next, true)).toEqual({ done: "replaced", left: next })
 })

@@ -203,7 +203,7 @@ test("what is found of many alike is said once, and counted at the end", () => {
       "         fix: set it",
       "ok       /1 and 4 more  is well",
       "",
-      "5 errors to mend, 1 warning; nothing was changed",
+      "5 errors to fix, 1 warning; nothing was changed",
       "",
     ].join("\n"),
   )

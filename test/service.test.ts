@@ -169,7 +169,7 @@ describe("`ecrelay run` as a service", () => {
     expect(await service.child.exited).toBe(0)
     const log = await service.log
     expect(log).toMatch(
-      /error .*sink\[0\], pth: unknown option.*\n.*warn {2}the configuration stays as it was/,
+      /error .*sink\[0\], pth: unknown option.*\n.*warn {2}keeping the previous configuration/,
     )
   }, 30_000)
 
@@ -184,7 +184,7 @@ describe("`ecrelay run` as a service", () => {
     service.child.kill("SIGTERM")
     expect(await service.child.exited).toBe(0)
     expect(await service.log).toMatch(
-      /error .*nobody reads the standard output of a service.*\n.*warn {2}the configuration stays as it was/,
+      /error .*nobody reads the standard output of a service.*\n.*warn {2}keeping the previous configuration/,
     )
   }, 30_000)
 

@@ -310,7 +310,7 @@ test("run says once what many targets fail by, and whom it keeps waiting", async
   const name = (host: string) => `${world.home}/.docker/config.json auths["${host}"]`
   expect(failures).toMatchObject([
     {
-      message: expect.stringMatching(/AWS refused access.* \(docker-config, 2 targets\); next in /),
+      message: expect.stringMatching(/AWS refused access.* \(docker-config, 2 targets\); next attempt in /),
       sink: "docker-config",
       targets: [name(HOST), name(other)],
       code: "access-denied",

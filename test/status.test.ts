@@ -89,7 +89,7 @@ test("a login that claims to live for years does not count as fresh, and its cla
   expect(await stateOf({ state: "held", expiresAt: START + 10 * 365 * 24 * HOUR })).toMatchObject({
     state: "unknown",
     expiresAt: undefined,
-    message: "the login tells an expiry that no token has",
+    message: "the login gives an expiry that no token has",
   })
 })
 
@@ -218,7 +218,7 @@ test("what a refresh would refuse to mend is said with the way out, not with a r
     }),
   )
   expect(hints).toEqual([
-    ["stale", "`ecrelay refresh` mends it"],
+    ["stale", "`ecrelay refresh` fixes it"],
     ["stale", "remove credsStore"],
   ])
 })

@@ -78,7 +78,7 @@ describeWithService("systemd", "a person's own systemd", (facts) => {
   }, 60_000)
 
   test("install says how units live on after a logout, and then they come up with the machine", async () => {
-    const hint = "`sudo loginctl enable-linger worker` has them run from boot on"
+    const hint = "`sudo loginctl enable-linger worker` keeps them running from boot on"
     expect((await install("--sink docker-config --region eu-west-1")).out).not.toContain("linger")
     await machine.run("loginctl disable-linger worker")
     expect((await install("--sink docker-config --region eu-west-1")).out).toContain(hint)
@@ -100,7 +100,7 @@ describeWithService("systemd", "a person's own systemd", (facts) => {
     expect([...(await hosts())].sort()).toEqual([HOST, OTHER])
     await person.write(file, "[[snk]]\n")
     await person.run("systemctl --user reload ecrelay")
-    await machine.until("journalctl --no-pager -o cat _COMM=ecrelay", /the configuration stays as it was/)
+    await machine.until("journalctl --no-pager -o cat _COMM=ecrelay", /keeping the previous configuration/)
     await person.until("systemctl --user show ecrelay --property=ActiveState", /=active/)
   }, 60_000)
 

@@ -139,7 +139,7 @@ describeWithService("systemd", "a machine under systemd", (facts) => {
     expect(await hosts()).toEqual([HOST, other])
     await machine.write("/etc/ecrelay/config.toml", "[[snk]]\n")
     await machine.run("systemctl reload ecrelay")
-    await machine.until("journalctl -u ecrelay --no-pager -o cat", /the configuration stays as it was/)
+    await machine.until("journalctl -u ecrelay --no-pager -o cat", /keeping the previous configuration/)
     await machine.until(
       "systemctl show ecrelay --property=ActiveState,StatusText",
       /=2 targets fresh[\s\S]*=active/,

@@ -36,8 +36,8 @@ test("ends with 1 when the time is over, with what is missing and what to do", a
   const { out, error, code } = await ecrelay(["wait", ...WHAT, "--timeout", "1s"], { env })
   expect(code).toBe(1)
   expect(out).toStartWith("missing")
-  expect(error).toContain("not all is fresh after 1s")
-  expect(error).toContain("`ecrelay check` says what keeps it")
+  expect(error).toContain("not every target is fresh after 1s")
+  expect(error).toContain("run `ecrelay check` to see why")
 })
 
 test("does not wait for what cannot be read, and says so", async () => {

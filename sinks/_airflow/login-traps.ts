@@ -16,7 +16,7 @@ export function loginTraps(
     differing !== undefined && {
       code: "differs",
       message: `does not log in as it is: ${differing}`,
-      fix: "`ecrelay refresh` mends it",
+      fix: "`ecrelay refresh` fixes it",
     },
     rows.length > 1 && {
       code: "several-rows",

@@ -37,9 +37,7 @@ type Installation = {
 /** Returns the exit code. Throws a ConfigError. */
 export async function install(given: Given, [what]: readonly string[], world: World): Promise<number> {
   if (what !== "systemd")
-    throw new ConfigError([
-      { path: "install", message: "say what to install; there is `ecrelay install systemd`" },
-    ])
+    throw new ConfigError([{ path: "install", message: "say what to install: `ecrelay install systemd`" }])
   const order = await readOrder(given, world)
   const { files, unit, enabled, notes, lacksCredentials } = await planInstallation(given, order, world)
   if (order.dryRun) {
@@ -154,7 +152,7 @@ async function configFileOf(
     throw new ConfigError(
       notes.map(({ path, variable }) => ({
         path: "install systemd",
-        message: `${path} may hold a secret and is not written into a file that others read: give env:${variable} in its place and put the variable into ${folder}/environment, or give file:PATH, or credential:NAME, which the unit takes from ${folder}/credentials/NAME`,
+        message: `${path} may hold a secret and is not written into a file that others can read: write env:${variable} instead and put the variable into ${folder}/environment, or write file:PATH, or credential:NAME, which the unit loads from ${folder}/credentials/NAME`,
       })),
     )
   const file = order.name === "ecrelay" ? "config.toml" : `${order.name}.toml`
@@ -165,7 +163,7 @@ async function configFileOf(
 function refuseRelative({ sinks }: Config): void {
   const issues = sinks.flatMap(({ origin, options: { path } }) =>
     typeof path === "string" && !/^(\/|~)/.test(path)
-      ? [{ path: `${origin}, path`, message: `a unit runs in /: write ${resolve(path)}` }]
+      ? [{ path: `${origin}, path`, message: `a unit runs in /, so give the full path: ${resolve(path)}` }]
       : [],
   )
   if (issues.length > 0) throw new ConfigError(issues)
@@ -184,7 +182,7 @@ async function lingerNotes({ manager, user }: InstallOrder): Promise<readonly st
   return access(`/var/lib/systemd/linger/${user.name}`).then(
     () => [],
     () => [
-      `units of your own run only while you are logged in; \`sudo loginctl enable-linger ${user.name}\` has them run from boot on`,
+      `user units run only while you are logged in; \`sudo loginctl enable-linger ${user.name}\` keeps them running from boot on`,
     ],
   )
 }
@@ -192,5 +190,5 @@ async function lingerNotes({ manager, user }: InstallOrder): Promise<readonly st
 function whatNext({ manager }: InstallOrder, enabled: string, code: number): string {
   const systemctl = manager.kind === "system" ? "systemctl" : "systemctl --user"
   const enable = `${systemctl} daemon-reload && ${systemctl} enable --now ${enabled}`
-  return code === 0 ? `next: ${enable}` : `mend what is wrong above; then: ${enable}`
+  return code === 0 ? `next: ${enable}` : `fix what is wrong above, then: ${enable}`
 }

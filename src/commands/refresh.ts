@@ -50,7 +50,7 @@ async function refreshDue(session: Session, signal: AbortSignal): Promise<readon
     signal,
     (failed, delayMs) => {
       const messages = new Set(failed.map(({ error }) => describeError(error).message))
-      for (const message of messages) log("warn", `${message}; again in ${formatDuration(delayMs)}`)
+      for (const message of messages) log("warn", `${message}; retrying in ${formatDuration(delayMs)}`)
     },
   )
   const done = new Map(due.map((delivery, i) => [delivery, results[i] as Outcome]))

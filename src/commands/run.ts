@@ -60,7 +60,7 @@ async function openFirstSession(given: Given, world: World): Promise<Session | u
     } catch (error) {
       if (!(error instanceof FetchError) || given.has("dry-run") || world.stop.aborted) throw error
       const delayMs = backoffDelay(failures, error.retryable, world.random())
-      world.printError(`ecrelay: ${error.message}; again in ${formatDuration(delayMs)}`)
+      world.printError(`ecrelay: ${error.message}; retrying in ${formatDuration(delayMs)}`)
       if (error.hint) world.printError(`hint: ${error.hint}`)
       await world.clock.sleep(delayMs, world.stop).catch(() => undefined)
       if (world.stop.aborted) return undefined
@@ -92,7 +92,7 @@ async function keepFresh(
       const next = await reread(given, session)
       service.reloaded()
       successor = next ?? successor
-      if (next) replaced.abort(new Error("the configuration was read again"))
+      if (next) replaced.abort(new Error("the configuration was reloaded"))
     })
   }
   await runSession(session, wishes, service, AbortSignal.any([stop, replaced.signal]))
@@ -109,13 +109,13 @@ async function keepFresh(
 async function reread(given: Given, { world, log }: Session): Promise<Session | undefined> {
   try {
     const next = await openServiceSession(given, world)
-    log("info", "the configuration was read again")
+    log("info", "the configuration was reloaded")
     return next
   } catch (error) {
     const issues =
       error instanceof ConfigError ? error.issues : [{ path: "", message: describeError(error).message }]
     for (const { path, message } of issues) log("error", path ? `${path}: ${message}` : message)
-    log("warn", "the configuration stays as it was")
+    log("warn", "keeping the previous configuration")
     return undefined
   }
 }
@@ -196,7 +196,7 @@ function logFailure(attempts: readonly Attempt[], { sink, target, registry, erro
   const next = formatDuration(Math.min(...attempts.map(({ nextMs }) => nextMs)))
   const which = many ? { targets: attempts.map(({ outcome }) => outcome.target) } : { target, registry }
   const fields = { sink, ...which, outcome: "failed", code, hint }
-  log(isRetryable(error) ? "warn" : "error", `${message}${whom}; next in ${next}`, fields)
+  log(isRetryable(error) ? "warn" : "error", `${message}${whom}; next attempt in ${next}`, fields)
   if (code === "bug") log("error", String((error as Error).stack ?? error))
 }
 

@@ -19,8 +19,8 @@ export async function wait(given: Given, world: World): Promise<number> {
   world.print(config.output === "json" ? statusesAsJson(statuses) : formatStatuses(statuses, styleOf(world)))
   const code = exitCodeOfStatuses(statuses)
   if (code !== 0 && !world.stop.aborted)
-    session.log("error", `not all is fresh after ${formatDuration(config.timeoutMs)}`, {
-      hint: "`ecrelay check` says what keeps it; --timeout waits longer",
+    session.log("error", `not every target is fresh after ${formatDuration(config.timeoutMs)}`, {
+      hint: "run `ecrelay check` to see why, or wait longer with --timeout",
     })
   return code
 }
@@ -48,7 +48,7 @@ async function untilFresh(session: Session): Promise<readonly TargetStatus[]> {
 }
 
 function notWaitedFor({ sink, target, message }: TargetStatus): string {
-  return `${sink} ${target}: not waited for: ${message ?? "nothing tells whether it is fresh"}`
+  return `${sink} ${target}: not waited for: ${message ?? "nothing says whether it is fresh"}`
 }
 
 function describe(missing: readonly TargetStatus[]): string {

@@ -33,7 +33,7 @@ onEachDatabase((place) => {
     expect(await trapsOf(airflow)).toEqual([
       {
         message: `does not log in as it is: host is https://${REGISTRY.host}, port is 443`,
-        fix: "`ecrelay refresh` mends it",
+        fix: "`ecrelay refresh` fixes it",
       },
     ])
     await deliver(airflow.sink({ conn_id: CONN_ID }), fresh())
