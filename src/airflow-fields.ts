@@ -51,14 +51,14 @@ export function fieldsOf(values: Readonly<Record<string, unknown>>, at: string, 
     path,
     value,
     has: (name) => value(name) !== undefined,
-    text: (name) => take(name, isText, "a text"),
+    text: (name) => take(name, isText, "a string"),
     count: (name) => take(name, isCount, "a whole number"),
     flag: (name) => take(name, isFlag, "true or false") ?? false,
     object: (name) => fieldsOf(take(name, isObject, "a JSON object") ?? {}, path(name), refuse),
     list: (name, fields) =>
       fields
         ? take(name, isListOf(isRecordOf(fields)), `a list of objects that hold ${fields.join(" and ")}`)
-        : take(name, isListOf(isText), "a list of texts"),
+        : take(name, isListOf(isText), "a list of strings"),
   }
 }
 

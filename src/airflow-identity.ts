@@ -98,9 +98,7 @@ function readProfile(extra: Fields, { warn }: Reading): string | undefined {
   if (!given && old) warn(deprecated("session_kwargs.profile_name"))
   const useless = ["s3_config_file", "profile"].filter((name) => extra.has(name))
   if (useless.length > 0)
-    warn(
-      `${useless.join(", ")} no longer name whose credentials count: write profile_name, or the keys themselves`,
-    )
+    warn(`${useless.join(", ")} no longer choose the credentials: write profile_name, or the keys themselves`)
   return given ?? old
 }
 
@@ -113,5 +111,5 @@ function readRegion(extra: Fields, { warn }: Reading): string | undefined {
 }
 
 function deprecated(what: string): string {
-  return `${what} counts here, but Airflow has deprecated or dropped that place: write it into extra itself`
+  return `${what} works here, but Airflow has deprecated or dropped that place: write it into extra itself`
 }

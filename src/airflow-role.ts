@@ -25,9 +25,9 @@ export function readRole(extra: Fields, reading: Reading): AirflowRole | undefin
   if (method === "assume_role_with_web_identity") return readWebIdentity(extra, arn, method, reading)
   throw reading.refuse(
     method === "assume_role_with_saml"
-      ? "it assumes its role with SAML, which ecrelay does not"
-      : "its assume_role_method is none that ecrelay knows",
-    "ecrelay knows assume_role and assume_role_with_web_identity by a file; give it a connection of its own, or --profile with a credential_process",
+      ? "it assumes its role with SAML, which ecrelay does not support"
+      : "its assume_role_method is not one that ecrelay knows",
+    "ecrelay supports assume_role, and assume_role_with_web_identity with a token file; give ecrelay a connection of its own, or --profile with a credential_process",
     "connection-unsupported",
   )
 }
@@ -42,8 +42,8 @@ function readArn(extra: Fields, { refuse, warn }: Reading): string | undefined {
   if (given || !name || account === undefined) return given
   const arn = `arn:aws:iam::${String(account).padStart(12, "0")}:role/${name}`
   if (!isRoleArn(arn))
-    throw refuse("its aws_account_id and aws_iam_role make no role's ARN", "write role_arn in their place")
-  warn("aws_account_id and aws_iam_role count here, but no longer in Airflow: write role_arn in their place")
+    throw refuse("its aws_account_id and aws_iam_role do not make a valid role ARN", "write role_arn instead")
+  warn("aws_account_id and aws_iam_role work here, but no longer in Airflow: write role_arn instead")
   return arn
 }
 
@@ -106,7 +106,7 @@ function readParameters(
   warn(
     parameters.ExternalId
       ? "external_id has no effect beside assume_role_kwargs.ExternalId"
-      : "external_id counts here, but no longer in Airflow: write assume_role_kwargs.ExternalId in its place",
+      : "external_id works here, but no longer in Airflow: write assume_role_kwargs.ExternalId instead",
   )
   return { ExternalId: externalId, ...parameters }
 }
@@ -115,14 +115,14 @@ function readWebIdentity(extra: Fields, arn: string, method: string, reading: Re
   const { env, refuse } = reading
   if (extra.text("assume_role_with_web_identity_federation") !== "file")
     throw refuse(
-      "its web identity comes from no file, which is the only way that ecrelay knows",
+      "its web identity does not come from a file, the only way that ecrelay supports",
       "write assume_role_with_web_identity_federation=file and let assume_role_with_web_identity_token_file name the file; Google's federation is not supported",
       "connection-unsupported",
     )
   const file = extra.text("assume_role_with_web_identity_token_file") ?? env.AWS_WEB_IDENTITY_TOKEN_FILE
   if (!file)
     throw refuse(
-      "no file holds its web identity token",
+      "it names no file that holds its web identity token",
       "name one in assume_role_with_web_identity_token_file or AWS_WEB_IDENTITY_TOKEN_FILE",
     )
   return { arn, parameters: readParameters(extra, WEB_IDENTITY, method, reading), webIdentityTokenFile: file }

@@ -38,7 +38,7 @@ const SERVICES = ["ecr", "ecr-public", "sts", "ssm", "secretsmanager", "mwaa"]
 function readEndpoints(extra: Fields, { refuse, warn }: Reading): AirflowTransport["endpoints"] {
   const given = urlAt(extra, "endpoint_url", refuse)
   const old = given ? undefined : urlAt(extra, "host", refuse)
-  if (old) warn("host counts here, but no longer in Airflow: write endpoint_url in its place")
+  if (old) warn("host works here, but no longer in Airflow: write endpoint_url instead")
   const all = given ?? old
   const services = extra.object("service_config")
   const byService = SERVICES.flatMap((service) => {
@@ -61,11 +61,11 @@ function readVerify(extra: Fields, { refuse, warn }: Reading): string | false | 
   const word = typeof value === "string" ? value.toLowerCase() : value
   if (word === undefined || word === true || word === "true") return undefined
   if (word === false || word === "false") {
-    warn("verify=false lets anybody pass for AWS; name the file of an authority instead")
+    warn("verify=false lets anybody pose as AWS; name a CA file instead")
     return false
   }
   if (typeof value === "string") return value
-  throw refuse(`${extra.path("verify")} is neither true, false nor a file`, "name the file of an authority")
+  throw refuse(`${extra.path("verify")} is neither true, false nor a file`, "name a CA file")
 }
 
 // Without these a call would be another one, or fail where AWS or a proxy asks for a certificate.
@@ -78,7 +78,7 @@ function requireHonourable(config: Fields, { refuse, warn }: Reading): void {
   const signature = config.text("signature_version")
   if (signature === "unsigned")
     throw refuse(
-      "it asks for unsigned calls, and AWS gives nobody a login without a signature",
+      "it asks for unsigned calls, and AWS gives no login without a signature",
       "leave out config_kwargs.signature_version, or name another connection",
       "connection-unsupported",
     )
@@ -90,7 +90,8 @@ function requireHonourable(config: Fields, { refuse, warn }: Reading): void {
       "connection-unsupported",
     )
   const useless = config.names.filter((name) => !HONOURED.includes(name) && !REFUSED.includes(name))
-  if (useless.length > 0) warn(`what config_kwargs holds beside ${HONOURED.join(", ")} has no effect here`)
+  if (useless.length > 0)
+    warn(`what config_kwargs holds other than ${HONOURED.join(", ")} has no effect here`)
 }
 
 function readProxies(config: Fields, { refuse, warn }: Reading): AirflowTransport["proxies"] {
@@ -128,7 +129,7 @@ function readRetries(
     )
   const mode = retries.text("mode")
   if (mode && !["legacy", "standard", "adaptive"].includes(mode))
-    throw refuse(`${retries.path("mode")} is no mode of retrying`, "there are legacy, standard and adaptive")
+    throw refuse(`${retries.path("mode")} is not a retry mode`, "there are legacy, standard and adaptive")
   const maxAttempts = total ?? (more === undefined ? undefined : more + 1)
   return {
     ...(maxAttempts === undefined ? {} : { maxAttempts }),

@@ -119,9 +119,9 @@ function whoNames({ profile, airflowConnection }: Principal): string {
 }
 
 function noRegion(principal: Principal): FetchError {
-  return new FetchError("no region for AWS is named", {
+  return new FetchError("no AWS region is named", {
     code: "no-region",
-    hint: "name it with the option region, AWS_REGION, or a region in the profile",
+    hint: "name one with the option region, AWS_REGION, or in the profile",
     retryable: false,
     principal: formatPrincipal(principal),
     registry: "",

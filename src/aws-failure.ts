@@ -29,7 +29,7 @@ const MEANINGS: readonly {
     names: ["CredentialsProviderError", "TokenProviderError"],
     code: "no-credentials",
     text: "no AWS credentials found",
-    hint: "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, name a --profile, log in again where it is one of SSO (`aws sso login`), or give the machine an instance role; `aws sts get-caller-identity` shows whether AWS's own tool finds any",
+    hint: "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, name a --profile, log in again if it uses SSO (`aws sso login`), or give the machine an instance role; `aws sts get-caller-identity` shows whether the AWS CLI finds any",
   },
   {
     names: ["AccessDeniedException", "AccessDenied", "UnauthorizedOperation"],
@@ -46,7 +46,7 @@ const MEANINGS: readonly {
     ],
     code: "credentials-invalid",
     text: "AWS does not know this access key",
-    hint: "the key may be deleted, of another partition, or mistyped, or its AWS_SESSION_TOKEN missing where it begins with ASIA; make a new one or fix AWS_ACCESS_KEY_ID",
+    hint: "the key may be deleted, of another partition, or mistyped, or, if it begins with ASIA, come without its AWS_SESSION_TOKEN; make a new one or fix AWS_ACCESS_KEY_ID",
   },
   {
     names: ["ExpiredTokenException", "ExpiredToken", "RequestExpired"],
@@ -69,8 +69,8 @@ const MEANINGS: readonly {
       "SlowDown",
     ],
     code: "throttled",
-    text: "AWS asks to slow down",
-    hint: "other callers in this account and region use up the quota; it passes by itself",
+    text: "AWS throttled the call",
+    hint: "other callers in this account and region use up the quota; this clears up by itself",
   },
   {
     names: [
@@ -83,12 +83,12 @@ const MEANINGS: readonly {
     ],
     code: "tls-untrusted",
     text: "the server's certificate is not trusted",
-    hint: "name the CA file of whoever signed it in AWS_CA_BUNDLE: a proxy that inspects TLS has its own; where AWS_CA_BUNDLE is set, that file holds another's",
+    hint: "name the CA file of whoever signed it in AWS_CA_BUNDLE: a proxy that inspects TLS has its own; if AWS_CA_BUNDLE is set, that file holds a different CA",
   },
   {
     names: ["ERR_TLS_CERT_ALTNAME_INVALID", "CERT_HAS_EXPIRED", "CERT_NOT_YET_VALID"],
     code: "tls-certificate",
-    text: "the server's certificate is not valid for this host or moment",
+    text: "the server's certificate is not valid for this host or at this time",
     hint: "check the endpoint URL and this machine's clock",
   },
   {
@@ -106,7 +106,7 @@ const MEANINGS: readonly {
     ],
     code: "unreachable",
     text: "AWS cannot be reached",
-    hint: "check the region's name and the network; AWS_ENDPOINT_URL where one is set; that the proxy of HTTPS_PROXY runs, or name AWS's host in NO_PROXY",
+    hint: "check the region's name, the network, AWS_ENDPOINT_URL if set, and that the proxy in HTTPS_PROXY is up; or name AWS's host in NO_PROXY",
   },
   {
     names: ["ERR_PROXY_TUNNEL", "UnsupportedProxyProtocol"],
@@ -118,7 +118,7 @@ const MEANINGS: readonly {
     names: [NO_PEM],
     code: "ca-bundle",
     text: "the CA file holds no certificate",
-    hint: "name in AWS_CA_BUNDLE (the profile: ca_bundle) a PEM file, which begins with -----BEGIN CERTIFICATE-----; `openssl x509 -inform der` makes one of a DER file",
+    hint: "name a PEM file, which begins with -----BEGIN CERTIFICATE-----, in AWS_CA_BUNDLE (in the profile: ca_bundle); `openssl x509 -inform der` makes one from a DER file",
   },
   {
     // What the SDK cannot make sense of: a page where JSON or XML was expected, an error without a name.
@@ -132,7 +132,7 @@ const MEANINGS: readonly {
     ],
     code: "not-aws",
     text: "what answers there is not AWS",
-    hint: "check --endpoint-url, AWS_ENDPOINT_URL, AWS_ENDPOINT_URL_ECR and the profile's endpoint_url; where none is set, a proxy answers with a page of its own",
+    hint: "check --endpoint-url, AWS_ENDPOINT_URL, AWS_ENDPOINT_URL_ECR and the profile's endpoint_url; if none is set, a proxy is answering with a page of its own",
   },
   {
     names: ["ENOENT", "EACCES", "EISDIR"],
@@ -150,8 +150,8 @@ const MEANINGS: readonly {
 
 const UNKNOWN = {
   code: "aws",
-  text: "AWS did not do it",
-  hint: "the words in brackets are AWS's own; the same call with AWS's own tool and the same environment shows whether it gets further",
+  text: "the call to AWS failed",
+  hint: "the words in brackets are AWS's own; the same call in the same environment shows whether the AWS CLI gets further",
 }
 
 /** What a failed call comes to. */

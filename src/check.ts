@@ -76,7 +76,7 @@ async function checkSource(
   const identity = await findingsOf(async () => {
     const account = await aws.fetchAccount(source, signal)
     accounts.set(sourceKey(source), account)
-    return [ok(subject, `AWS knows this identity as one of account ${account}`)]
+    return [ok(subject, `AWS accepts this identity, which is in account ${account}`)]
   }, subject)
   const tokens: Token[] = []
   const asked = await findingsOf(async () => {
@@ -114,7 +114,7 @@ function skewFinding(aheadMs = 0): readonly Finding[] {
       code: "clock",
       subject: "clock",
       message: `this machine's clock is ${formatDuration(skewMs)} ${aheadMs > 0 ? "ahead of" : "behind"} AWS's`,
-      fix: "set the clock, and keep it by NTP (`timedatectl set-ntp true`): AWS refuses calls at five minutes",
+      fix: "set the clock and keep it in sync with NTP (`timedatectl set-ntp true`): AWS refuses calls that are five minutes off",
     },
   ]
 }
@@ -130,15 +130,15 @@ async function tryLogin(
   if (!registry) return []
   const { host: subject } = registry
   const verdict = await createProbe(world)({ registry, userName, password, expiresAt }, signal)
-  if (verdict.answer === "accepted") return [ok(subject, "the registry takes the login")]
+  if (verdict.answer === "accepted") return [ok(subject, "the registry accepts the login")]
   if (verdict.answer === "none")
     return [
       {
         level: "warning",
         code: "registry-unreachable",
         subject,
-        message: `the registry cannot be asked from here: ${verdict.why}`,
-        fix: "see that whoever pulls reaches it: DNS, proxy, VPC endpoint",
+        message: `the login cannot be tried at the registry from here: ${verdict.why}`,
+        fix: "make sure that whoever pulls can reach it: DNS, proxy, VPC endpoint",
       },
     ]
   return [
@@ -147,7 +147,7 @@ async function tryLogin(
       code: "registry-refused",
       subject,
       message: `the registry refuses the login (${verdict.status})`,
-      fix: `see that the host leads to ECR, and that ${formatPrincipal(planned.source.principal)} may read there`,
+      fix: `check that the host leads to ECR, and that ${formatPrincipal(planned.source.principal)} may read from it`,
     },
   ]
 }

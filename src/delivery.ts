@@ -112,7 +112,7 @@ async function probeParcel(
   const principal = formatPrincipal(planned.source.principal)
   const error = new FetchError(`${host}: the registry refuses the new login (${verdict.status})`, {
     code: "probe-refused",
-    hint: `nothing was written; see that the registry is one that ${principal} may read, and that its name leads to ECR`,
+    hint: `nothing was written; check that ${principal} may read this registry, and that its name leads to ECR`,
     retryable: false,
     principal,
     registry: host,

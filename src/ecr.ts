@@ -79,9 +79,9 @@ function decode(source: Source, answer: Answer | undefined): Token {
 function asAccountRefusal(cause: unknown): unknown {
   const { code, said } = explainAws(cause)
   if (code !== "access-denied") return cause
-  return new FetchError(`AWS refused to say who is asking${said ? ` (${said})` : ""}`, {
+  return new FetchError(`AWS refused to say which account is asking${said ? ` (${said})` : ""}`, {
     code: "identity-denied",
-    hint: "allow sts:GetCallerIdentity, which only an explicit deny takes away, or name the registries with --registry; `ecrelay refresh` does without",
+    hint: "allow sts:GetCallerIdentity, which only an explicit deny takes away, or name the registries with --registry; `ecrelay refresh` does not need it",
     retryable: false,
     principal: "",
     registry: "",

@@ -21,7 +21,7 @@ export function asFetchError(source: Source, cause: unknown, signal: AbortSignal
     return new FetchError(`${registry}: no answer from AWS${forWhom} in time`, {
       ...about,
       code: "timeout",
-      hint: "check the network, the proxy, and AWS_ENDPOINT_URL where one is set, or allow more with --timeout",
+      hint: "check the network, the proxy, and AWS_ENDPOINT_URL if set, or allow more with --timeout",
       retryable: true,
     })
   // Thrown before it was known for which registry: named here.
@@ -43,18 +43,18 @@ export function asFetchError(source: Source, cause: unknown, signal: AbortSignal
 }
 
 const NO_TOKEN_HINT =
-  "the words in brackets are AWS's own; `aws ecr get-login-password` with the same environment shows whether AWS's own tool gets further"
+  "the words in brackets are AWS's own; `aws ecr get-login-password` in the same environment shows whether the AWS CLI gets further"
 
 const PUBLIC_HINT =
   "allow ecr-public:GetAuthorizationToken and sts:GetServiceBearerToken on resource *: ECR Public needs both, in us-east-1"
 
 const emptyProfileHint = (profile: string) =>
-  `log in again where it is one of SSO (\`aws sso login --profile ${profile}\`), or give it keys (\`aws configure --profile ${profile}\`), a role_arn or a credential_process; \`aws sts get-caller-identity --profile ${profile}\` shows whether AWS's own tool finds any`
+  `if the profile uses SSO, log in again (\`aws sso login --profile ${profile}\`), else give it keys (\`aws configure --profile ${profile}\`), a role_arn or a credential_process; \`aws sts get-caller-identity --profile ${profile}\` shows whether the AWS CLI finds any`
 
 // Where what is wrong stands in an Airflow connection, and is mended there.
 const IN_AIRFLOW: Readonly<Record<string, string>> = {
   "no-credentials":
-    "the connection holds no keys, so whoever asks without it was looked for, as Airflow does: give it login and password in Airflow, or this machine an instance role",
+    "the connection holds no keys, so ecrelay looked for default credentials, as Airflow does: give it login and password in Airflow, or this machine an instance role",
   "credentials-invalid":
     "correct login and password of the connection in Airflow, or the two keys in its extra: the key may be deleted, of another partition, or mistyped",
   "credentials-expired":

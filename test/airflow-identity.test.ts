@@ -42,7 +42,7 @@ test("the keys of session_kwargs come last, with a warning", () => {
   const old = { session_kwargs: { aws_access_key_id: "AKIAOLD", aws_secret_access_key: SECRET } }
   const { keys, warnings } = ofExtra(old)
   expect(keys).toEqual(["AKIAOLD", SECRET])
-  expect(warnings).toEqual([expect.stringContaining("the pair of keys in session_kwargs counts here")])
+  expect(warnings).toEqual([expect.stringContaining("the pair of keys in session_kwargs works here")])
   expect(ofExtra({ ...old, ...PAIR })).toEqual({ ...NOTHING, keys: ["AKIAEXTRA", OTHER_SECRET] })
 })
 
@@ -84,8 +84,8 @@ test("region and profile, with the places that Airflow no longer reads as a warn
   const old = ofExtra({ session_kwargs: { region_name: "eu-west-2", profile_name: "old" } })
   expect(old).toMatchObject({ region: "eu-west-2", profile: "old" })
   expect(old.warnings).toEqual([
-    expect.stringContaining("session_kwargs.profile_name counts here"),
-    expect.stringContaining("session_kwargs.region_name counts here"),
+    expect.stringContaining("session_kwargs.profile_name works here"),
+    expect.stringContaining("session_kwargs.region_name works here"),
   ])
   expect(ofExtra({ region_name: "eu-west-1", session_kwargs: { region_name: "eu-west-2" } })).toMatchObject({
     region: "eu-west-1",
@@ -102,7 +102,7 @@ test("the region of config_kwargs goes before the others, as it does to botocore
 
 test("whose credentials a file of long ago would name is a warning", () => {
   expect(ofExtra({ profile: "old", s3_config_file: "/etc/aws" }).warnings).toEqual([
-    expect.stringContaining("s3_config_file, profile no longer name whose credentials count"),
+    expect.stringContaining("s3_config_file, profile no longer choose the credentials"),
   ])
   expect(ofExtra({ profile: "old" }).warnings).toEqual([
     expect.stringContaining("profile no longer name whose credentials count"),
@@ -117,22 +117,25 @@ test("a connection of another type is taken, with a warning", () => {
 })
 
 test.each([
-  [{ assume_role_method: "assume_role_with_saml" }, "it assumes its role with SAML, which ecrelay does not"],
-  [{ assume_role_method: "assume_role_by_post" }, "its assume_role_method is none that ecrelay knows"],
+  [
+    { assume_role_method: "assume_role_with_saml" },
+    "it assumes its role with SAML, which ecrelay does not support",
+  ],
+  [{ assume_role_method: "assume_role_by_post" }, "its assume_role_method is not one that ecrelay knows"],
   [
     {
       assume_role_method: "assume_role_with_web_identity",
       assume_role_with_web_identity_federation: "google",
     },
-    "its web identity comes from no file, which is the only way that ecrelay knows",
+    "its web identity does not come from a file, the only way that ecrelay supports",
   ],
   [
     { assume_role_method: "assume_role_with_web_identity" },
-    "its web identity comes from no file, which is the only way that ecrelay knows",
+    "its web identity does not come from a file, the only way that ecrelay supports",
   ],
   [
     { config_kwargs: { signature_version: "unsigned" } },
-    "it asks for unsigned calls, and AWS gives nobody a login without a signature",
+    "it asks for unsigned calls, and AWS gives no login without a signature",
   ],
   [{ config_kwargs: { client_cert: "/c.pem" } }, "ecrelay cannot honour its config_kwargs.client_cert"],
   [

@@ -34,7 +34,7 @@ test("everything that AssumeRole takes is passed on; the role is always role_arn
 
 test.each([
   [{ ExternalID: "typo" }, "extra.assume_role_kwargs holds a parameter that assume_role does not take"],
-  [{ ExternalId: 7 }, "extra.assume_role_kwargs.ExternalId is not a text"],
+  [{ ExternalId: 7 }, "extra.assume_role_kwargs.ExternalId is not a string"],
   [{ DurationSeconds: "900" }, "extra.assume_role_kwargs.DurationSeconds is not a whole number"],
   [{ DurationSeconds: -1 }, "extra.assume_role_kwargs.DurationSeconds is not a whole number"],
   [{ DurationSeconds: 0.5 }, "extra.assume_role_kwargs.DurationSeconds is not a whole number"],
@@ -44,7 +44,7 @@ test.each([
     "extra.assume_role_kwargs.Tags is not a list of objects that hold Key and Value",
   ],
   [{ Tags: [5] }, "extra.assume_role_kwargs.Tags is not a list of objects that hold Key and Value"],
-  [{ TransitiveTagKeys: [1] }, "extra.assume_role_kwargs.TransitiveTagKeys is not a list of texts"],
+  [{ TransitiveTagKeys: [1] }, "extra.assume_role_kwargs.TransitiveTagKeys is not a list of strings"],
   [["ExternalId"], "extra.assume_role_kwargs is not a JSON object"],
   ["ExternalId", "extra.assume_role_kwargs is not a JSON object"],
 ])("what AssumeRole does not take so is refused by its path: %j", (assume_role_kwargs, problem) => {
@@ -68,7 +68,7 @@ test("an external id at the top counts with a warning, and not beside its proper
   const alias = ofExtra({ role_arn: ROLE, external_id: "old" })
   expect(alias.role?.parameters).toMatchObject({ ExternalId: "old" })
   expect(alias.warnings).toEqual([
-    expect.stringContaining("external_id counts here, but no longer in Airflow"),
+    expect.stringContaining("external_id works here, but no longer in Airflow"),
   ])
   const both = ofExtra({ role_arn: ROLE, external_id: "old", assume_role_kwargs: { ExternalId: "new" } })
   expect(both.role?.parameters).toMatchObject({ ExternalId: "new" })
@@ -80,7 +80,7 @@ test.each(["123456789012", 123456789012])(
   (aws_account_id) => {
     const { role, warnings } = ofExtra({ aws_account_id, aws_iam_role: "pull" })
     expect(role?.arn).toBe(ROLE)
-    expect(warnings).toEqual([expect.stringContaining("write role_arn in their place")])
+    expect(warnings).toEqual([expect.stringContaining("write role_arn instead")])
   },
 )
 
@@ -95,7 +95,7 @@ test("what makes no role's ARN is refused", () => {
     "extra.role_arn is not the ARN of a role",
   )
   expect(refusalOf({ extra: { aws_account_id: "x", aws_iam_role: "pull" } }).message).toContain(
-    "its aws_account_id and aws_iam_role make no role's ARN",
+    "its aws_account_id and aws_iam_role do not make a valid role ARN",
   )
 })
 
@@ -114,7 +114,7 @@ test("a role is assumed with a web identity from a file, named by the connection
   })
   expect(ofExtra(extra, { env }).role?.webIdentityTokenFile).toBe("/from/env")
   expect(refusalOf({ extra }).message).toBe(
-    "Airflow connection aws_default: no file holds its web identity token",
+    "Airflow connection aws_default: it names no file that holds its web identity token",
   )
   const kwargs = { assume_role_kwargs: { DurationSeconds: 900, ProviderId: "www.amazon.com" } }
   expect(ofExtra({ ...extra, ...file, ...kwargs }).role?.parameters).toMatchObject(kwargs.assume_role_kwargs)

@@ -58,14 +58,14 @@ test("endpoints: one for all, and one by service", () => {
 test("the host that 1.10 took for an endpoint counts with a warning", () => {
   const { endpoints, warnings } = ofExtra({ host: "https://old.example" })
   expect(endpoints).toEqual({ all: "https://old.example", byService: {} })
-  expect(warnings).toEqual([expect.stringContaining("write endpoint_url in its place")])
+  expect(warnings).toEqual([expect.stringContaining("write endpoint_url instead")])
   expect(ofExtra({ host: "not a URL", endpoint_url: "https://all.example" }).warnings).toEqual([])
 })
 
 test.each([
   [{ endpoint_url: "ecr.example" }, "extra.endpoint_url is not a URL"],
   [{ endpoint_url: "https://" }, "extra.endpoint_url is not a URL"],
-  [{ endpoint_url: 7 }, "extra.endpoint_url is not a text"],
+  [{ endpoint_url: 7 }, "extra.endpoint_url is not a string"],
   [
     { service_config: { sts: { endpoint_url: "ftp://x" } } },
     "extra.service_config.sts.endpoint_url is not a URL",
@@ -80,7 +80,7 @@ test.each([
   ],
   [{ config_kwargs: { retries: { total_max_attempts: 0 } } }, "retries.total_max_attempts is 0"],
   [{ config_kwargs: { retries: { max_attempts: "3" } } }, "retries.max_attempts is not a whole number"],
-  [{ config_kwargs: { retries: { mode: "eager" } } }, "retries.mode is no mode of retrying"],
+  [{ config_kwargs: { retries: { mode: "eager" } } }, "retries.mode is not a retry mode"],
 ])("a wrong way to AWS is refused by its path: %j", (extra, problem) => {
   const { message, code } = refusalOf({ extra })
   expect(message).toContain(problem)
@@ -98,7 +98,7 @@ test.each([
   const identity = ofExtra({ verify })
   expect(identity.verify).toBe(expected as string)
   expect(identity.warnings).toEqual(
-    expected === false ? [expect.stringContaining("verify=false lets anybody pass for AWS")] : [],
+    expected === false ? [expect.stringContaining("verify=false lets anybody pose as AWS")] : [],
   )
 })
 

@@ -69,8 +69,8 @@ test.each([
   [
     "SAML",
     variable(SAML),
-    "Airflow connection aws_eu: it assumes its role with SAML, which ecrelay does not",
-    "ecrelay knows assume_role and assume_role_with_web_identity by a file",
+    "Airflow connection aws_eu: it assumes its role with SAML, which ecrelay does not support",
+    "ecrelay supports assume_role, and assume_role_with_web_identity with a token file",
   ],
   [
     "keys that AWS does not know",
@@ -138,7 +138,7 @@ test("an Airflow that holds no such connection, or one that the key does not ope
   })
   const closed = toldIn((await refresh({ AIRFLOW__CORE__FERNET_KEY: otherKey }, ...flag)).out)
   expect(closed[0]).toStartWith(
-    "Airflow connection aws_eu: the fernet key of AIRFLOW__CORE__FERNET_KEY does not open its password",
+    "Airflow connection aws_eu: the fernet key of AIRFLOW__CORE__FERNET_KEY does not decrypt its password",
   )
   expect(closed[1]).toStartWith("hint: give the key that Airflow itself uses")
 })

@@ -41,7 +41,7 @@ describe("who asks", () => {
     expect(calls).toMatchObject([{ account: PARTNER.account, sessionToken: "the-session" }])
     const old = await run(["refresh"], variable({ session_kwargs: extra }, NOBODY))
     expect(old.calls).toMatchObject([{ account: PARTNER.account, sessionToken: "the-session" }])
-    expect(old.error).toContain("the pair of keys in session_kwargs counts here")
+    expect(old.error).toContain("the pair of keys in session_kwargs works here")
   })
 
   test("the profile that it names, and where it names nobody, whoever asks without it", async () => {
@@ -106,7 +106,7 @@ describe("who asks", () => {
         "GetAuthorizationToken 555555555555 eu-west-1",
       ],
     })
-    expect(error).toMatch(/warn {2}Airflow connection aws_eu: external_id counts here.*\n$/)
+    expect(error).toMatch(/warn {2}Airflow connection aws_eu: external_id works here.*\n$/)
   })
 })
 

@@ -83,7 +83,7 @@ const identity: readonly Fault[] = [
     name: "a denied sts:GetCallerIdentity",
     level: "warning",
     code: "identity-denied",
-    says: "AWS refused to say who is asking",
+    says: "AWS refused to say which account is asking",
     fix: "allow sts:GetCallerIdentity",
     fault: (site) => {
       refuse(site, "GetCallerIdentity", "AccessDenied", "explicit deny of sts:GetCallerIdentity")
@@ -98,7 +98,7 @@ const identity: readonly Fault[] = [
     name: "a denied sts:GetCallerIdentity, which nothing needs where registries are named",
     level: "warning",
     code: "identity-denied",
-    says: "AWS refused to say who is asking",
+    says: "AWS refused to say which account is asking",
     fix: "or name the registries with --registry",
     fault: (site) => {
       refuse(site, "GetCallerIdentity", "AccessDenied", "explicit deny of sts:GetCallerIdentity")
@@ -135,8 +135,8 @@ const identity: readonly Fault[] = [
     name: "an AWS that asks to slow down",
     level: "error",
     code: "throttled",
-    says: "AWS asks to slow down",
-    fix: "it passes by itself",
+    says: "AWS throttled the call",
+    fix: "this clears up by itself",
     fault: (site) => {
       refuse(site, "GetAuthorizationToken", "ThrottlingException")
       return { env: { AWS_MAX_ATTEMPTS: "1" } }
@@ -166,7 +166,7 @@ const identity: readonly Fault[] = [
     level: "error",
     code: "aws",
     says: "AWS gave no token (the moon is full)",
-    fix: "`aws ecr get-login-password` with the same environment",
+    fix: "`aws ecr get-login-password` in the same environment",
     fault: (site) => {
       refuse(site, "GetAuthorizationToken", "FullMoonException", "the moon is full")
       return {}
@@ -192,7 +192,7 @@ const clocks = (
     level,
     code: "clock",
     says: `this machine's clock is ${says}`,
-    fix: "set the clock, and keep it by NTP",
+    fix: "set the clock and keep it in sync with NTP",
     fault: (site) => ({ env: { AWS_ENDPOINT_URL: site.company.awsUrl({ byMs }) } }),
   }),
 )
@@ -203,7 +203,7 @@ const registries: readonly Fault[] = [
     level: "error",
     code: "registry-refused",
     says: "the registry refuses the login (403)",
-    fix: "see that the host leads to ECR, and that default credentials may read there",
+    fix: "check that the host leads to ECR, and that default credentials may read from it",
     fault: ({ company: { registry } }) => {
       registry.status = 403
       return {}
@@ -217,8 +217,8 @@ const registries: readonly Fault[] = [
     name: "a registry that cannot be reached from here",
     level: "warning",
     code: "registry-unreachable",
-    says: "the registry cannot be asked from here",
-    fix: "see that whoever pulls reaches it: DNS, proxy, VPC endpoint",
+    says: "the login cannot be tried at the registry from here",
+    fix: "make sure that whoever pulls can reach it: DNS, proxy, VPC endpoint",
     fault: async ({ company }) => ({
       env: { HTTPS_PROXY: await company.proxyUrl({ others: { [HOST]: 9 } }) },
     }),

@@ -18,7 +18,7 @@ const endpoints: readonly Fault[] = [
     level: "error",
     code: "unreachable",
     says: "AWS cannot be reached (ECONNREFUSED: Unable to connect, asking http://127.0.0.1:9)",
-    fix: "AWS_ENDPOINT_URL where one is set",
+    fix: "AWS_ENDPOINT_URL if set",
     fault: () => ({ env: { AWS_ENDPOINT_URL: "http://127.0.0.1:9" } }),
   },
   {
@@ -26,7 +26,7 @@ const endpoints: readonly Fault[] = [
     level: "error",
     code: "timeout",
     says: "no answer from AWS in time",
-    fix: "AWS_ENDPOINT_URL where one is set",
+    fix: "AWS_ENDPOINT_URL if set",
     fault: async ({ company }) => ({
       env: { AWS_ENDPOINT_URL: `http://${await company.listen()}` },
       argv: ["--sink", "docker-config", "--timeout", "2s"],
@@ -37,7 +37,7 @@ const endpoints: readonly Fault[] = [
     level: "error",
     code: "unreachable",
     says: "AWS cannot be reached",
-    fix: "AWS_ENDPOINT_URL where one is set",
+    fix: "AWS_ENDPOINT_URL if set",
     // Longer than a label may be: no name service needs to be asked.
     fault: () => ({ env: { AWS_ENDPOINT_URL: `http://${"x".repeat(64)}.test` } }),
   },
@@ -89,7 +89,7 @@ const proxies: readonly Fault[] = [
     level: "error",
     code: "unreachable",
     says: "AWS cannot be reached",
-    fix: "that the proxy of HTTPS_PROXY runs",
+    fix: "that the proxy in HTTPS_PROXY is up",
     fault: () => ({ env: { HTTPS_PROXY: "http://127.0.0.1:9" } }),
   },
   {
@@ -143,7 +143,7 @@ const authorities: readonly Fault[] = [
     level: "error",
     code: "tls-untrusted",
     says: "the server's certificate is not trusted",
-    fix: "where AWS_CA_BUNDLE is set, that file holds another's",
+    fix: "if AWS_CA_BUNDLE is set, that file holds a different CA",
     fault: async (site) => ({
       env: { AWS_CA_BUNDLE: await site.write("other.pem", createAuthority("another").certificate) },
     }),
@@ -171,7 +171,7 @@ const authorities: readonly Fault[] = [
     name: "a certificate for another host",
     level: "error",
     code: "tls-certificate",
-    says: "the server's certificate is not valid for this host or moment",
+    says: "the server's certificate is not valid for this host or at this time",
     fix: "check the endpoint URL and this machine's clock",
     fault: (site) => ({ env: { AWS_ENDPOINT_URL: site.company.awsUrl({ host: "elsewhere.test" }) } }),
   },

@@ -222,8 +222,8 @@ test.each<[Refusal, string, boolean]>([
   [{ type: "ParameterPatternMismatchException" }, "its AllowedPattern does not let the login in", false],
   [{ type: "HierarchyTypeMismatchException" }, "it is of another type, which AWS does not change", false],
   [{ type: "TooManyUpdates" }, "it is being updated by somebody else too", true],
-  [{ type: "ThrottlingException" }, "AWS asks to slow down", true],
-  [{ type: "InternalServerError", status: 500 }, "AWS did not do it", true],
+  [{ type: "ThrottlingException" }, "AWS throttled the call", true],
+  [{ type: "InternalServerError", status: 500 }, "the call to AWS failed", true],
   [{ type: "ExpiredTokenException" }, "the AWS credentials have expired", false],
 ])("%j is said in words", async (refusal, words, retryable) => {
   server.refuse("ssm:PutParameter", refusal)
