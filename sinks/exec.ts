@@ -21,8 +21,11 @@ const wordsOf = (given: string | readonly string[]) => (typeof given === "string
 
 /** Schema of a list that one text gives too, split at blanks as a shell does. */
 const words = v.pipe(
-  v.union([v.string(), v.array(v.string())], "must be a list of texts, or one text with blanks between"),
-  v.check((given) => wordsOf(given) !== undefined, "has a quote that does not end"),
+  v.union(
+    [v.string(), v.array(v.string())],
+    "must be a list of strings, or one string with spaces between the words",
+  ),
+  v.check((given) => wordsOf(given) !== undefined, "has an unclosed quote"),
   v.transform((given) => wordsOf(given) ?? []),
   v.minLength(1, "must not be empty"),
 )

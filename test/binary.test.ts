@@ -401,7 +401,7 @@ const REFUSALS: readonly {
       "--sink",
       `airflow-db,conn_id=x,url=sqlite:///AIRFLOW/airflow.db,fernet_key=${Buffer.alloc(32, 9).toString("base64")}`,
     ],
-    says: /opens none of the encrypted rows.*\n.*hint: /,
+    says: /decrypts none of the encrypted rows.*\n.*hint: /,
     code: 1,
   },
   {

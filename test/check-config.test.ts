@@ -83,7 +83,7 @@ const files: readonly Trap[] = [
     name: "a command that others than root could change",
     level: "error",
     code: "airflow-config-command-refused",
-    says: "root runs commands only from a file that only root can write",
+    says: "root runs a command only from a file that only root can write",
     fix: "chmod go-w ",
     lack: LACKS.root,
     make: async ({ url }, site) => {
@@ -98,7 +98,7 @@ const files: readonly Trap[] = [
     name: "a key that lies in a secrets backend",
     level: "error",
     code: "airflow-config-secrets-backend",
-    says: "the value is in a secrets backend of Airflow, which ecrelay does not ask",
+    says: "the value is in one of Airflow's secrets backends, which ecrelay does not ask",
     fix: "with fernet_key=file:/path",
     make: (_, { write }) => write("key", fernetKey),
     run: { env: { AIRFLOW__CORE__FERNET_KEY: undefined, AIRFLOW__CORE__FERNET_KEY_SECRET: "key" } },

@@ -132,7 +132,7 @@ const faults: readonly Fault[] = [
     name: "a port on the connection",
     level: "warning",
     code: "differs",
-    says: "does not log in as it is: port is 443",
+    says: "cannot log in as it is: port is 443",
     fix: "`ecrelay refresh` fixes it",
     fault: () => {
       airflow.put({ ...OURS, port: 443 })
@@ -159,7 +159,7 @@ const faults: readonly Fault[] = [
     name: '"reauth": false',
     level: "warning",
     code: "reauth-off",
-    says: "with which a stale login in the worker's config.json wins",
+    says: "so that a stale login in the worker's config.json wins",
     fix: 'set "reauth" to true',
     fault: () => {
       airflow.put({ ...OURS, extra: '{"reauth": false}' })

@@ -19,13 +19,13 @@ test("finds nothing to mend where all is well, and changes nothing", async () =>
   const { code, findings } = await look(site, {})
   expect(code).toBe(0)
   expect(findings).toEqual([
-    { level: "ok", subject: WHO, message: "AWS knows this identity as one of account 012345678901" },
+    { level: "ok", subject: WHO, message: "AWS accepts this identity, which is in account 012345678901" },
     {
       level: "ok",
       subject: WHO,
       message: expect.stringMatching(/^ecr:GetAuthorizationToken is allowed; a token lives until 2\d{3}-/),
     },
-    { level: "ok", subject: HOST, message: "the registry takes the login" },
+    { level: "ok", subject: HOST, message: "the registry accepts the login" },
     { level: "ok", subject: join(site.home, ".docker/config.json"), message: "can be written" },
   ])
   expect(await readdir(site.home)).toEqual(["ca.pem"])
@@ -62,9 +62,9 @@ test("people read what is wrong first, its fix below it, and at the end what it 
       "         is not valid JSON",
       "         fix: correct it by hand, or move it away to begin with a new one; it is left as it is",
       `warning  ${HOST}`,
-      "         the registry cannot be asked from here: CODE",
-      "         fix: see that whoever pulls reaches it: DNS, proxy, VPC endpoint",
-      `ok       ${WHO}  AWS knows this identity as one of account 012345678901`,
+      "         the login cannot be tried at the registry from here: CODE",
+      "         fix: make sure that whoever pulls can reach it: DNS, proxy, VPC endpoint",
+      `ok       ${WHO}  AWS accepts this identity, which is in account 012345678901`,
       `ok       ${WHO}  ecr:GetAuthorizationToken is allowed; a token lives until (then) UTC`,
       "",
       "1 error to fix, 1 warning; nothing was changed",

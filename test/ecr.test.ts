@@ -155,7 +155,7 @@ test("AWS_MAX_ATTEMPTS is honoured", async () => {
 })
 
 test.each([
-  ["ThrottlingException", 400, "throttled", true, "slow down"],
+  ["ThrottlingException", 400, "throttled", true, "throttled the call"],
   ["ServerException", 500, "aws", true, "AWS gave no token"],
   ["ServiceUnavailable", 503, "aws", true, "AWS gave no token"],
   ["AccessDeniedException", 400, "access-denied", false, "refused access"],

@@ -103,7 +103,7 @@ async function writeConnection(client: Client, due: Due, policy: Policy): Promis
   }
   throw new RestError("somebody else creates and deletes the connection at the same moment", {
     code: "changed-meanwhile",
-    hint: "try again; if it stays so, look for what else manages this connection",
+    hint: "try again; if it persists, look for what else manages this connection",
     retryable: true,
   })
 }

@@ -130,7 +130,7 @@ const MEANINGS = {
   certificate: {
     codes: /^(ERR_TLS_CERT_.*|CERT_HAS_EXPIRED|CERT_NOT_YET_VALID)$/,
     code: "tls-certificate",
-    message: "the server's certificate is not valid for this host or moment",
+    message: "the server's certificate is not valid for this host or at this time",
     hint: "check the host in url, the certificate, and this machine's clock",
   },
   proxy: {
@@ -142,8 +142,8 @@ const MEANINGS = {
   name: {
     codes: /^(ENOTFOUND|EAI_AGAIN)$/,
     code: "unreachable",
-    message: "the server's name is not known",
-    hint: "check the host in url, and this machine's name service",
+    message: "the server's name cannot be resolved",
+    hint: "check the host in url, and this machine's DNS",
   },
   unreachable: {
     codes: /^(E[A-Z]+|Connection[A-Z]\w+|FailedToOpenSocket|Timeout)$/,

@@ -60,7 +60,7 @@ async function whyDistrusted(path: string): Promise<CfgFile["distrust"]> {
     return "file" in found ? undefined : { says: `${found.part} ${found.fault}`, remedy: found.hint }
   } catch {
     // Whether it can be read at all, the reading tells.
-    return { says: "who else can is not to be seen", remedy: "let root see all folders above it" }
+    return { says: "who else can write it cannot be seen", remedy: "let root see all the folders above it" }
   }
 }
 

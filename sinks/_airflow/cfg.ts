@@ -40,7 +40,7 @@ export function parseCfg(text: string, path: string): Cfg {
     }
     const [, name = "", value = ""] = /^([^=:]*)[=:](.*)$/.exec(content) ?? []
     const key = name.trim().toLowerCase()
-    if (!section) throw refuse(number, "stands before the first section")
+    if (!section) throw refuse(number, "comes before the first section")
     if (key === "") throw refuse(number, "is neither a section nor an option")
     if (section.has(key)) throw refuse(number, "sets an option a second time")
     values = [value.trim()]

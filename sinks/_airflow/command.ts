@@ -66,7 +66,7 @@ function refuse({ from }: Command, problem: string, cause?: { readonly code: str
 /** The words of a command; AirflowError `airflow-config-command`. */
 export function splitCommand(command: Command): readonly [string, ...string[]] {
   const words = splitWords(command.text)
-  if (!words) throw refuse(command, "the command has a quote that does not end")
+  if (!words) throw refuse(command, "the command has an unclosed quote")
   const [file, ...args] = words
   if (!file) throw refuse(command, "the command is empty")
   return [file, ...args]

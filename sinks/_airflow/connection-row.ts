@@ -27,15 +27,15 @@ export async function findConnection(
   if (others.every(isSame)) return first
   throw new AirflowError(`there are ${rows.length} connections of this id, and they differ`, {
     code: "connection-ambiguous",
-    hint: "Airflow itself takes any of them, now this one and now that: delete all but one",
+    hint: "Airflow itself picks any of them, not always the same: delete all but one",
   })
 }
 
 // MySQL's collation equates the two ids, and so does Airflow on it. We refuse to, since a person would not.
 function likeOf(connId: string): AirflowError {
-  return new AirflowError(`the database takes it for ${connId}`, {
+  return new AirflowError(`the database treats it as ${connId}`, {
     code: "conn-id-taken",
-    hint: `its collation does not tell the two apart: write it as ${connId}`,
+    hint: `its collation does not tell the two apart: write ${connId}`,
   })
 }
 
@@ -62,8 +62,8 @@ function open(column: string, value: unknown, flag: unknown, setting: FernetSett
     })
   const text = decrypt(setting.keys, stored)
   if (text !== undefined) return text
-  throw new AirflowError(`the fernet key of ${setting.from} does not open its ${column}`, {
+  throw new AirflowError(`the fernet key of ${setting.from} does not decrypt its ${column}`, {
     code: "fernet-key-wrong",
-    hint: "give the key that Airflow itself uses, or all of them with commas between",
+    hint: "give the key that Airflow itself uses, or all of them separated by commas",
   })
 }

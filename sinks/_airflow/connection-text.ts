@@ -61,7 +61,7 @@ function naming(keys: readonly string[]): string {
 function textAt(value: unknown, where: string): string {
   if (typeof value === "string") return value
   if (value === undefined || value === null) return ""
-  throw invalid(`${where} is not a text`, "write its value in double quotes")
+  throw invalid(`${where} is not a string`, "write its value in double quotes")
 }
 
 function normalizeType(connType: string): string {
@@ -95,7 +95,7 @@ function parseUri(text: string, from: string): ConnectionFields {
   const pairs = [...new URLSearchParams(`?${query}`)]
   // More likely pieces of a secret key: Airflow would ask AWS as somebody else then.
   if (path.includes("@") || pairs.some(([key]) => key.includes("@")))
-    throw refuse("an @ stands after the place of user and password")
+    throw refuse("an @ comes after the place of user and password")
   return {
     connType: normalizeType(scheme),
     login: unquote(user),

@@ -82,7 +82,7 @@ function splitUrl(text: string): Parts {
   // More likely pieces of a password, and these must not be taken for a name or for an option that goes unheeded.
   const options = groups.query?.split("&").filter((option) => option !== "") ?? []
   if (groups.database?.includes("@") || options.some((option) => /^[^=]*@/.test(option)))
-    throw invalidUrl("an @ stands after the host")
+    throw invalidUrl("an @ comes after the host")
   if (options.some((option) => !option.includes("="))) throw invalidUrl("an option after the ? has no value")
   return {
     scheme: groups.scheme ?? "",
@@ -135,7 +135,7 @@ function serverUrl(dialect: "postgresql" | "mysql", parts: Parts, driver: string
   const named = take("dbname", "database", "db") ?? parts.database
   const database = dialect === "postgresql" ? (named ?? user) : named
   if (dialect === "mysql" && !database)
-    throw invalidUrl("no database is named", "end it with /airflow or however the database is called")
+    throw invalidUrl("no database is named", "end it with /airflow or whatever the database is called")
   const addresses = (dialect === "postgresql" ? postgresAddresses : mysqlAddresses)(parts, query)
   for (const key of ["host", "hostaddr", "port", "unix_socket"]) query.delete(key)
   return {

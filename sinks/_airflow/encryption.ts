@@ -61,10 +61,10 @@ async function proveKeys(
   const tried = own.length + others.length
   if (tried === 0) return
   throw new AirflowError(
-    `the fernet key given as ${from} opens none of the encrypted rows (${tried} tried)`,
+    `the fernet key given as ${from} decrypts none of the encrypted rows (${tried} tried)`,
     {
       code: "fernet-key-wrong",
-      hint: `${countEncrypted(encrypted.length)}: give the key that Airflow itself uses, or all of them with commas between${others.length === 0 ? orAnew(own) : ""}`,
+      hint: `${countEncrypted(encrypted.length)}: give the key that Airflow itself uses, or all of them separated by commas${others.length === 0 ? orAnew(own) : ""}`,
     },
   )
 }
@@ -75,9 +75,9 @@ function orAnew(own: readonly Row[]): string {
   const ids = own.slice(0, SAMPLE_ROWS).map(({ connId }) => connId)
   const deletion =
     own.length === 1 && first
-      ? `run: airflow connections delete ${first.connId}; it is made anew`
-      : `delete ${ids.join(", ")}${own.length > ids.length ? " and so on" : ""} in Airflow; they are made anew`
-  return `; or, if Airflow has got a new key, ${deletion}`
+      ? `run: airflow connections delete ${first.connId}; it is created again`
+      : `delete ${ids.join(", ")}${own.length > ids.length ? " and so on" : ""} in Airflow; they are created again`
+  return `; or, if Airflow has a new key, ${deletion}`
 }
 
 function countEncrypted(count: number): string {

@@ -64,8 +64,8 @@ function expiryOfRow(row: Row, password: string, setting: FernetSetting): number
   }
   const text = decrypt(setting.keys, password)
   if (text !== undefined) return expiryOf(text)
-  return new AirflowError(`the fernet key of ${setting.from} does not open connection ${row.connId}`, {
+  return new AirflowError(`the fernet key of ${setting.from} does not decrypt connection ${row.connId}`, {
     code: "fernet-key-wrong",
-    hint: "see that it is the key that Airflow itself uses; where it opens the other connections, a delivery replaces this one",
+    hint: "check that it is the key that Airflow itself uses; if it decrypts the other connections, a delivery replaces this one",
   })
 }

@@ -15,18 +15,18 @@ export function loginTraps(
   const found: (Omit<Finding, "level" | "subject"> | false | undefined)[] = [
     differing !== undefined && {
       code: "differs",
-      message: `does not log in as it is: ${differing}`,
+      message: `cannot log in as it is: ${differing}`,
       fix: "`ecrelay refresh` fixes it",
     },
     rows.length > 1 && {
       code: "several-rows",
-      message: `there are ${rows.length} connections of this id, and Airflow takes any of them`,
-      fix: "all are kept fresh; delete those that are not needed",
+      message: `there are ${rows.length} connections of this id, and Airflow picks any of them`,
+      fix: "delete those that are not needed; until then, all are kept fresh",
     },
     extras.some(isReauthOff) && {
       code: "reauth-off",
       message:
-        'its extra says "reauth": false, with which a stale login in the worker\'s config.json wins over this one',
+        'its extra says "reauth": false, so that a stale login in the worker\'s config.json wins over this one',
       fix: 'set "reauth" to true in the connection\'s extra, or remove it',
     },
   ]

@@ -38,7 +38,7 @@ const namesOfSockets = (context: FailureContext) =>
 export const UNKNOWN: Omit<Meaning, "codes" | "of"> = {
   code: "database-error",
   message: "the database refused",
-  hint: "look the code up in the database's manual; its own log tells more",
+  hint: "look the code up in the database's manual; its own log says more",
 }
 
 /** The first that fits counts. */
@@ -55,14 +55,14 @@ export const MEANINGS: readonly Meaning[] = [
     // What a server says of the certificate that it was shown, or misses.
     codes: /^ERR_SSL_.+_ALERT_(UNKNOWN_CA|(BAD|UNSUPPORTED)_CERTIFICATE|CERTIFICATE_[A-Z]+)$/,
     code: "login-refused",
-    message: "the server refused our certificate, or misses one",
+    message: "the server refused our client certificate, or requires one",
     hint: ({ url }) =>
-      `see that ${url?.dialect === "mysql" ? "ssl_cert and ssl_key" : "sslcert and sslkey"} of the URL name a certificate that has not expired and whose authority the server trusts`,
+      `check that ${url?.dialect === "mysql" ? "ssl_cert and ssl_key" : "sslcert and sslkey"} of the URL name a certificate that has not expired and is from an authority that the server trusts`,
   },
   {
     codes: /^(AUTH_SWITCH_PLUGIN_ERROR|AUTH_TYPE_NOT_IMPLEMENTED|ER_NOT_SUPPORTED_AUTH_MODE)$/,
     code: "login-method",
-    message: "the server asks for a login method that the driver does not know",
+    message: "the server asks for a login method that the driver does not support",
     hint: "MariaDB's ed25519 accounts are not supported: give ecrelay an account that uses mysql_native_password or caching_sha2_password (PostgreSQL: scram-sha-256)",
   },
   {
@@ -80,14 +80,14 @@ export const MEANINGS: readonly Meaning[] = [
     code: "pooler-refused",
     message: "the connection pooler did not let us in",
     quotes: true,
-    hint: "check user, password and database of the URL against PgBouncer's configuration; its log tells more",
+    hint: "check user, password and database of the URL against PgBouncer's configuration; its log says more",
   },
   {
     // ER_DISK_FULL_NOWAIT is MySQL 8's.
     codes: /^(SQLITE_FULL|53100|ER_DISK_FULL(_NOWAIT)?|ER_RECORD_FILE_FULL)$/,
     code: "no-space",
-    message: "no space is left where the database lies",
-    hint: "free some there; nothing was changed",
+    message: "no space is left where the database is",
+    hint: "free some space there; nothing was changed",
   },
   {
     codes: /^(3D000|ER_BAD_DB_ERROR)$/,
@@ -122,27 +122,27 @@ export const MEANINGS: readonly Meaning[] = [
   {
     codes: /^(55P03|40001|40P01|ER_LOCK_DEADLOCK|ER_LOCK_WAIT_TIMEOUT|ER_CHECKREAD)$/,
     code: "locked",
-    message: "others held the table for too long; nothing was written",
-    hint: "try again; if it stays so, look for a long transaction in the database",
+    message: "others kept the table locked for too long; nothing was written",
+    hint: "try again; if it persists, look for a long transaction in the database",
   },
   {
     // ER_1969 is MariaDB's, which the driver has no name for.
     codes: /^(57014|ER_1969|ER_QUERY_TIMEOUT|ER_QUERY_INTERRUPTED)$/,
     code: "locked",
-    message: "the server cut a statement short; nothing was written",
-    hint: "try again; if it stays so, look for a long transaction in the database, or allow ecrelay's user more time (PostgreSQL: statement_timeout; MariaDB: max_statement_time; MySQL: max_execution_time)",
+    message: "the server cancelled a statement; nothing was written",
+    hint: "try again; if it persists, look for a long transaction in the database, or allow ecrelay's user more time (PostgreSQL: statement_timeout; MariaDB: max_statement_time; MySQL: max_execution_time)",
   },
   {
     codes: /^SQLITE_(BUSY|LOCKED)$/,
     code: "locked",
     message: "the file stayed locked by another program; nothing was written",
-    hint: "try again; if it stays so, look for a program that keeps a transaction open on it",
+    hint: "try again; if it persists, look for a program that keeps a transaction open on it",
   },
   {
     codes: /^(EACCES|EPERM)$/,
     of: atSocket,
     code: "permission-denied",
-    message: "the server's socket may not be opened",
+    message: "this user may not open the server's socket",
     hint: (context) =>
       `run ecrelay as a user who may open ${socketOf(context)} and the folders above it, or name the server's host in the URL`,
   },
@@ -155,15 +155,15 @@ export const MEANINGS: readonly Meaning[] = [
   {
     codes: /^SQLITE_(NOTADB|CORRUPT)$/,
     code: "not-a-database",
-    message: "the file is not a sound SQLite database",
+    message: "the file is not a valid SQLite database",
     hint: "check the path; for a damaged database, restore a copy",
   },
   {
     // SQLite's own code for whatever a disk, a share or a quota answers.
     codes: /^(SQLITE_IOERR|EIO)$/,
     code: "file-system",
-    message: "the file system did not read or write what was asked of it",
-    hint: "look at the state of that file system, at its quota and at `ulimit -f`; the system's own log tells more",
+    message: "the file system failed to read or write",
+    hint: "check the state of that file system, its quota and `ulimit -f`; the system's own log says more",
   },
   {
     codes: /^(ENOENT|ENOTDIR)$/,
@@ -171,40 +171,40 @@ export const MEANINGS: readonly Meaning[] = [
     code: "unreachable",
     message: "the server's socket is not there",
     hint: (context) =>
-      `see that the server runs on this machine and that its socket is where the URL says (${namesOfSockets(context)}), or name the server's host`,
+      `check that the server runs on this machine and that its socket is where the URL says (${namesOfSockets(context)}), or name the server's host`,
   },
   {
     codes: /^ECONNREFUSED$/,
     of: atSocket,
     code: "unreachable",
-    message: "nobody listens at the server's socket",
+    message: "nothing listens on the server's socket",
     hint: (context) =>
-      `start the server whose socket ${socketOf(context)} is, or name the server's host in the URL`,
+      `start the server that listens on ${socketOf(context)}, or name the server's host in the URL`,
   },
   {
     codes: /^(53300|ER_CON_COUNT_ERROR|ER_TOO_MANY_USER_CONNECTIONS|ER_USER_LIMIT_REACHED)$/,
     code: "unreachable",
-    message: "the server takes no more connections now",
-    hint: "it is tried again; if it stays so, see who holds them, or raise max_connections in the server, or the user's own limit",
+    message: "the server takes no more connections at the moment",
+    hint: "this is retried; if it persists, see who holds them, or raise max_connections in the server, or the user's own limit",
   },
   {
     codes: /^(57P0[1-5]|ER_SERVER_SHUTDOWN|ER_SERVER_OFFLINE_MODE)$/,
     code: "unreachable",
     message: "the server is starting or shutting down",
-    hint: "it is tried again; if it stays so, the server's own log tells more",
+    hint: "this is retried; if it persists, the server's own log says more",
   },
   {
     codes:
       /^ERR_SSL_(SSLV3_ALERT_BAD_RECORD_MAC|DECRYPTION_FAILED_OR_BAD_RECORD_MAC|TLSV1_ALERT_DECODE_ERROR)$/,
     code: "unreachable",
-    message: "the encrypted connection was cut or garbled on its way",
-    hint: "it is tried again; if it stays so, look at what stands between, such as a proxy or a firewall",
+    message: "the encrypted connection was cut or corrupted on its way",
+    hint: "this is retried; if it persists, look at what is in between, such as a proxy or a firewall",
   },
   {
     codes: /^(ENOTFOUND|EAI_AGAIN)$/,
     code: "unreachable",
-    message: "the server's name is not known",
-    hint: "check the host in the URL, and this machine's name service",
+    message: "the server's name cannot be resolved",
+    hint: "check the host in the URL, and this machine's DNS",
   },
   {
     codes:

@@ -117,7 +117,7 @@ async function output(command: Command, env: Sources["env"], signal: AbortSignal
 
 // Whoever can write the command would otherwise be root.
 function notAsRoot(from: string, why: string, remedy: string): AirflowError {
-  return new AirflowError(`${from}: root runs commands only from a file that only root can write${why}`, {
+  return new AirflowError(`${from}: root runs a command only from a file that only root can write${why}`, {
     code: "airflow-config-command-refused",
     hint: `run ecrelay as the user that Airflow runs as; or ${remedy}`,
   })
@@ -125,7 +125,7 @@ function notAsRoot(from: string, why: string, remedy: string): AirflowError {
 
 function inSecretsBackend(from: string, { ours }: Option): AirflowError {
   return new AirflowError(
-    `${from}: the value is in a secrets backend of Airflow, which ecrelay does not ask`,
+    `${from}: the value is in one of Airflow's secrets backends, which ecrelay does not ask`,
     {
       code: "airflow-config-secrets-backend",
       hint: `give the value itself, for example with ${ours}=file:/path`,

@@ -53,7 +53,7 @@ export async function findTraps(
 function elsewhere({ connId, name }: NamedSlot, { env }: AirflowConfigDeps): readonly Finding[] {
   const variable = `AIRFLOW_CONN_${connId.toUpperCase()}`
   if (!env[variable]) return []
-  const message = `${variable} is set here; where it is set for Airflow too, Airflow takes that connection and never looks into the database`
+  const message = `${variable} is set here; where it is set for Airflow too, Airflow takes that connection and never looks in the database`
   return [warning("shadowed", name, message, `unset ${variable} for Airflow`)]
 }
 
@@ -68,7 +68,7 @@ async function secretsBackend(subject: string, deps: AirflowConfigDeps): Promise
       "secrets-backend",
       subject,
       message,
-      "see that the backend holds none of these ids, or deliver into it instead",
+      "check that the backend holds none of these ids, or deliver into it instead",
     ),
   ]
 }
@@ -90,13 +90,13 @@ function inRows(
 function unverified(subject: string, { url, policy }: Place): readonly Finding[] {
   if (!policy || /^verify-/.test(policy.mode) || url.addresses.every(isLocal)) return []
   const option = url.dialect === "postgresql" ? "sslmode=verify-full" : "ssl_mode=VERIFY_IDENTITY"
-  const message = `whether this is the right server is not verified: its URL says ${policy.mode}`
+  const message = `nothing verifies that this is the right server: its URL says ${policy.mode}`
   return [
     warning(
       "unverified",
       subject,
       message,
-      `add ${option} to the URL, with the server's authority where it is a private one`,
+      `add ${option} to the URL, with the server's CA if it is a private one`,
     ),
   ]
 }
@@ -114,7 +114,9 @@ async function noExecution({ dialect }: Session, { env }: AirflowConfigDeps): Pr
   if (!holding?.[3]?.split(",").includes("noexec")) return []
   const message =
     "is mounted noexec: the SQLite driver cannot be loaded from there, and the runtime's own takes its place"
-  return [warning("noexec", folder, message, "set TMPDIR to a folder that allows execution, or leave it so")]
+  return [
+    warning("noexec", folder, message, "set TMPDIR to a folder that allows execution, or leave it as it is"),
+  ]
 }
 
 function warning(code: string, subject: string, message: string, fix: string): Finding {

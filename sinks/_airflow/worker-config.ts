@@ -23,7 +23,7 @@ export async function findWorkerHelpers(
     level: "warning",
     code: "worker-helper",
     subject: path,
-    message: `${helper} is asked first where a worker has this file: DockerHook then logs in with what the helper says, and not with the connection`,
+    message: `${helper} is asked first where a worker has this file: DockerHook then logs in with what the helper says, not with the connection`,
     fix: `remove ${helper} from the file on the workers, unless its logins are kept fresh too`,
   }))
 }

@@ -45,7 +45,7 @@ describe("airflow.cfg", () => {
   })
 
   test.each([
-    ["k = sekrit", "line 1 stands before the first section"],
+    ["k = sekrit", "line 1 comes before the first section"],
     ["[core]\nsekrit", "line 2 is neither a section nor an option"],
     ["[core]\n= sekrit", "line 2 is neither a section nor an option"],
     ["[core]\nk = sekrit\nK = sekrit", "line 3 sets an option a second time"],

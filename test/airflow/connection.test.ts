@@ -113,7 +113,7 @@ describe("where there is none that can be read", () => {
     expect(code).toBe(key === "wrong" ? "fernet-key-wrong" : "fernet-key-missing")
     expect(message).toContain(
       key === "wrong"
-        ? `does not open its ${column}`
+        ? `does not decrypt its ${column}`
         : `its ${column} is encrypted, and there is no fernet key`,
     )
     expect(hint).toEndWith(

@@ -24,9 +24,15 @@ const SQLITE = "sqlite:////a/airflow.db"
 test.each([
   [POSTGRES, "ENOENT", "unreachable", "the server's socket is not there", "/run/pg/.s.PGSQL.5432"],
   [MYSQL, "ENOENT", "unreachable", "the server's socket is not there", "/run/m.sock"],
-  [POSTGRES, "ECONNREFUSED", "unreachable", "nobody listens at the server's socket", "/run/pg/.s.PGSQL.5432"],
-  [MYSQL, "ECONNREFUSED", "unreachable", "nobody listens at the server's socket", "/run/m.sock"],
-  [MYSQL, "EACCES", "permission-denied", "the server's socket may not be opened", "/run/m.sock"],
+  [
+    POSTGRES,
+    "ECONNREFUSED",
+    "unreachable",
+    "nothing listens on the server's socket",
+    "/run/pg/.s.PGSQL.5432",
+  ],
+  [MYSQL, "ECONNREFUSED", "unreachable", "nothing listens on the server's socket", "/run/m.sock"],
+  [MYSQL, "EACCES", "permission-denied", "this user may not open the server's socket", "/run/m.sock"],
   ["postgresql://h/d", "ECONNREFUSED", "unreachable", "the server does not answer", "check host and port"],
   [
     "postgresql:///d?host=/run/pg&host=h",
@@ -50,7 +56,7 @@ test.each([
     "both",
   ],
   [SQLITE, "EACCES", "permission-denied", "the file or its folder cannot be opened for writing", "both"],
-  [SQLITE, "SQLITE_IOERR_FSYNC", "file-system", "did not read or write", "the state of that file system"],
+  [SQLITE, "SQLITE_IOERR_FSYNC", "file-system", "failed to read or write", "the state of that file system"],
   [SQLITE, "EROFS", "permission-denied", "the file or its folder cannot be opened for writing", "both"],
 ])("%s, %s: %s", (url, code, meaning, words, hint) => {
   const failure = failureAt(url, code)
@@ -83,14 +89,14 @@ describe("a socket", () => {
       Bun.spawnSync([process.execPath, "-e", program, path])
       const error = await reach(url)
       expect(error).toMatchObject({ code: "unreachable", retryable: true })
-      expect(error.message).toContain("nobody listens at the server's socket")
+      expect(error.message).toContain("nothing listens on the server's socket")
     }
   })
 })
 
 test.each([
-  ["53300", "takes no more connections now"],
-  ["ER_CON_COUNT_ERROR", "takes no more connections now"],
+  ["53300", "takes no more connections at the moment"],
+  ["ER_CON_COUNT_ERROR", "takes no more connections at the moment"],
   ["57P03", "is starting or shutting down"],
   ["ECONNREFUSED", "does not answer"],
 ])("a server that answers %s is said to be one that %s", (code, says) => {

@@ -44,7 +44,7 @@ onEachDatabase((place) => {
     const error = await errorOf(deliver(airflow.sink({ fernet_key: otherKey }), fresh()))
     expect(error).toMatchObject({ code: "fernet-key-wrong", retryable: false })
     expect(error.message).toEndWith(
-      "the fernet key given as fernet_key opens none of the encrypted rows (3 tried)",
+      "the fernet key given as fernet_key decrypts none of the encrypted rows (3 tried)",
     )
     expect(error.hint).not.toContain("delete")
     expect(await airflow.rows()).toEqual(before)
@@ -60,7 +60,7 @@ onEachDatabase((place) => {
     })
     const error = await errorOf(deliver(airflow.sink(), fresh()))
     expect(error).toMatchObject({ code: "fernet-key-wrong" })
-    expect(error.message).toEndWith("opens none of the encrypted rows (1 tried)")
+    expect(error.message).toEndWith("decrypts none of the encrypted rows (1 tried)")
     expect(error.hint).toContain(`airflow connections delete ${CONN_ID}`)
     await airflow.insert({ conn_id: "http", conn_type: "http", extra: seal("{}"), is_extra_encrypted: true })
     const credential = fresh()
@@ -110,7 +110,7 @@ onEachDatabase((place) => {
         ...{ password: seal("x", otherKey), is_encrypted: true },
       })
     const error = await errorOf(deliver(airflow.sink(), fresh()))
-    expect(error.message).toEndWith("opens none of the encrypted rows (20 tried)")
+    expect(error.message).toEndWith("decrypts none of the encrypted rows (20 tried)")
     expect(await airflow.rows(CONN_ID)).toEqual([])
     await airflow.run("DELETE FROM connection WHERE conn_id = 'closed_19'")
     expect(await outcomesOf(deliver(airflow.sink(), fresh()))).toEqual(["delivered"])

@@ -97,7 +97,7 @@ for (const place of ["mariadb", "mysql"] as const)
       for (const { id } of asleep) await other.run(`KILL QUERY ${id}`)
       const error = await delivery
       expect(error).toMatchObject({ code: "locked", retryable: true })
-      expect(error.message).toContain("cut a statement short")
+      expect(error.message).toContain("cancelled a statement")
       await airflow.run("DROP TRIGGER slow")
       expect(await outcomesOf(deliver(sink, fresh()))).toEqual(["delivered"])
     })

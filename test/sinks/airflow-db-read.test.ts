@@ -70,7 +70,7 @@ onEachDatabase((place) => {
     ])
     expect(await check({ fernet_key: otherKey })).toMatchObject([
       { level: "error", message: expect.stringContaining("not an ECR login") },
-      { level: "error", message: expect.stringContaining("opens none of the encrypted rows (1 tried)") },
+      { level: "error", message: expect.stringContaining("decrypts none of the encrypted rows (1 tried)") },
     ])
     await airflow.run("DROP TABLE connection")
     expect(await check()).toMatchObject([

@@ -279,6 +279,6 @@ testUnless(LACKS.mounts, "a full disk is called one, and the database holds what
   await run.exited
   rmSync(folder, { recursive: true })
   expect(said).toMatch(
-    /no space is left where the database lies.*\[SQLITE_FULL\]\n +hint: free some there.*as it was\n/s,
+    /no space is left where the database is.*\[SQLITE_FULL\]\n +hint: free some space there.*as it was\n/s,
   )
 })

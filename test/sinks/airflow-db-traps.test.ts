@@ -32,7 +32,7 @@ onEachDatabase((place) => {
     await airflow.insert({ ...OURS, host: `https://${REGISTRY.host}`, port: 443, plain: "stale" })
     expect(await trapsOf(airflow)).toEqual([
       {
-        message: `does not log in as it is: host is https://${REGISTRY.host}, port is 443`,
+        message: `cannot log in as it is: host is https://${REGISTRY.host}, port is 443`,
         fix: "`ecrelay refresh` fixes it",
       },
     ])

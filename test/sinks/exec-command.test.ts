@@ -143,7 +143,7 @@ test.each([
   ["exec", "command: is required"],
   ["exec,command=push", "command: must begin with the full path of a program"],
   ["exec,command=", "command: must not be empty"],
-  ["exec,command=/bin/push 'x", "command: has a quote that does not end"],
+  ["exec,command=/bin/push 'x", "command: has an unclosed quote"],
   ["exec,command=/bin/push,timeout=30", "timeout: must be a time with its unit"],
   ["exec,command=/bin/push,timeout=0s", "timeout: must be a time with its unit"],
   ["exec,command=/bin/push,answers=yes", "answers.0: must be of deliver, read, check"],

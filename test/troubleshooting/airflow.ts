@@ -53,7 +53,7 @@ export const airflowCases: readonly Case[] = [
     },
   },
   {
-    text: "opens none of the",
+    text: "decrypts none of the",
     fault: "another Fernet key than Airflow's",
     async make(lab) {
       const airflow = lab.keep(await openAirflow("sqlite"))
@@ -169,7 +169,7 @@ export const airflowCases: readonly Case[] = [
     make: (lab) => deliverAs(lab, { AIRFLOW_CONN_AWS_EU: "aws://AKIDTEAM:the/team's+key@/" }),
   },
   {
-    text: "does not open its",
+    text: "does not decrypt its",
     fault: "another Fernet key than the one that sealed the aws connection",
     async make(lab) {
       const airflow = lab.keep(await openAirflow("sqlite"))
