@@ -53,7 +53,7 @@ const options = v.strictObject({
   ),
   mwaa_environment: v.optional(
     textOption(
-      "Name of an environment of Amazon MWAA, instead of url and of who asks: AWS passes the calls on. region, profile, role_arn and external_id are for it alone",
+      "Name of an Amazon MWAA environment, instead of url and a login: AWS passes the calls on. region, profile, role_arn and external_id go only with it",
     ),
   ),
   ...identityOptions,
@@ -133,6 +133,6 @@ function asDeliveryError(refusal: Refusal, target: string): DeliveryError {
 function connIdProblem(connId: string): string | undefined {
   if ([...connId].length > 200) return "is longer than the 200 characters that Airflow's REST API takes"
   if (!/^[\p{L}\p{N}_.-]+$/u.test(connId) || /^\.{1,2}$/.test(connId))
-    return "Airflow's REST API takes letters, digits and _ . - only"
+    return "Airflow's REST API takes only letters, digits and _ . -"
   return undefined
 }

@@ -49,7 +49,7 @@ describe.each([...RUNTIMES])("under %s", (_, command) => {
 
   test("says beforehand that it would be let in", async () => {
     const { out } = await run("check", "ops")
-    expect(out).toContain("Airflow 3.3.2 lets us in: 1 connection can be written")
+    expect(out).toContain("Airflow 3.3.2 lets ecrelay in: 1 connection can be written")
     expect(airflow.connections.size).toBe(0)
   }, 30_000)
 

@@ -36,7 +36,7 @@ export async function checkDelivery(
     deps,
   )
   const count = `${targets.length} ${targets.length === 1 ? "connection" : "connections"}`
-  const message = `Airflow ${client.version} lets us in: ${count} can be written`
+  const message = `Airflow ${client.version} lets ecrelay in: ${count} can be written`
   return [{ level: "ok", subject: place.root, message }, ...traps, ...cleartext, ...helpers]
 }
 
@@ -53,7 +53,7 @@ function cleartextWarning({ root }: { readonly root: string }): Finding {
     level: "warning",
     code: "clear-text",
     subject: root,
-    message: "passwords travel there in the clear",
-    fix: "name an https:// address, unless nobody else is on the way",
+    message: "passwords are sent there in clear text",
+    fix: "name an https:// address, unless nobody else can listen on the way",
   }
 }

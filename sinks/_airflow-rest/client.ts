@@ -52,9 +52,9 @@ async function detectApi(
     if (status === 200 && typeof version === "string") return { api, version: version.slice(0, 30) }
     found.push(`${path}: ${status}${body === undefined ? ", no JSON" : ""}`)
     if (status === 401 || status === 403)
-      throw new RestError(`something in front of Airflow asks for a login of its own (${path}: ${status})`, {
+      throw new RestError(`something in front of Airflow asks for its own login (${path}: ${status})`, {
         code: "gateway",
-        hint: "Airflow tells its version to everybody: give a ready token that the gateway knows, or an address behind it",
+        hint: "give a ready token that the gateway knows, or an address behind it: Airflow itself tells anybody its version",
         status,
       })
   }
@@ -127,9 +127,9 @@ function accessRefused({ status }: Answer, { auth }: Place, api: Api): RestError
   const ready = auth.kind === "token"
   const hints = {
     v1: ready
-      ? `see that the token is good and that [api] auth_backends of airflow.cfg holds the backend that knows it; ${ROLE}`
-      : `check username and password; Airflow 2 looks at them only where [api] auth_backends of airflow.cfg holds airflow.api.auth.backend.basic_auth; ${ROLE}`,
-    v2: ready ? `see that the token is this Airflow's and has not expired; ${ROLE}` : ROLE,
+      ? `check that the token is good and that [api] auth_backends of airflow.cfg lists the backend that knows it; ${ROLE}`
+      : `check username and password; Airflow 2 looks at them only if [api] auth_backends of airflow.cfg lists airflow.api.auth.backend.basic_auth; ${ROLE}`,
+    v2: ready ? `check that the token is for this Airflow and has not expired; ${ROLE}` : ROLE,
   }
   return new RestError(`Airflow refused access (${status})`, {
     code: "access-refused",

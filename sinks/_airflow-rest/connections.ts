@@ -152,9 +152,9 @@ function requireWritten(answer: Answer, { registry }: Credential): void {
   if (!written) throw notUnderstood(answer, "the login")
   const difference = written.passwordless ? "it has no password" : differenceOf(written, registry)
   if (difference)
-    throw new RestError(`Airflow answered ${status} and did not do it: ${difference}`, {
+    throw new RestError(`Airflow answered ${status}, but the login is not there: ${difference}`, {
       code: "not-applied",
-      hint: "see whether something else writes this connection at the same time, or stands between and changes requests",
+      hint: "check whether something else writes this connection at the same time, or changes requests on the way",
       status,
     })
 }
@@ -165,18 +165,18 @@ function notUnderstood(answer: Answer, what: string): RestError {
   if (status === 400 || status === 422)
     return new RestError(`Airflow did not accept ${what} (${status}${complaintsOf(body)})`, {
       code: "rejected",
-      hint: "the log of Airflow's web server tells why; its answer is not shown because it may repeat the password",
+      hint: "the log of Airflow's web server says why; its answer is not shown because it may repeat the password",
       status,
     })
   if (body === undefined || status === 404)
     return new RestError(`something other than Airflow answered (${status})`, {
       code: "not-airflow",
-      hint: "see that url leads to Airflow itself, and that no gateway in front keeps these calls away: GET, POST and PATCH under api/",
+      hint: "check that url leads to Airflow itself, and that no gateway in front blocks these calls: GET, POST and PATCH under api/",
       status,
     })
   return new RestError(`Airflow answered ${status}`, {
     code: "unexpected-answer",
-    hint: "the log of Airflow's web server tells why",
+    hint: "the log of Airflow's web server says why",
     status,
   })
 }

@@ -101,7 +101,7 @@ async function writeConnection(client: Client, due: Due, policy: Policy): Promis
     if (refusal) throw refusal
     exists = isThere(due, found)
   }
-  throw new RestError("somebody else creates and deletes the connection at the same moment", {
+  throw new RestError("somebody else keeps creating and deleting the connection", {
     code: "changed-meanwhile",
     hint: "try again; if it persists, look for what else manages this connection",
     retryable: true,

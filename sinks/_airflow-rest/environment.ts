@@ -28,12 +28,12 @@ export function parseEnvironment(options: EnvironmentOptions, env: SinkDeps["env
   const given = (keys: readonly string[]) => keys.filter((key) => values[key] !== undefined)
   const { mwaa_environment: name, api } = options
   if (name === undefined) {
-    refuse(given(AWS_ONLY), "is for mwaa_environment alone: leave it out, or name the environment")
+    refuse(given(AWS_ONLY), "goes only with mwaa_environment: leave it out, or name the environment")
     return undefined
   }
   refuse(
     given(EXCLUDED),
-    "does not go with mwaa_environment, for which AWS knows the address and who asks: leave it out",
+    "does not go with mwaa_environment, for which AWS knows the address and the identity: leave it out",
   )
   if (api !== "auto")
     refuse(["api"], "does not go with mwaa_environment, whose version MWAA knows: leave it out")
@@ -57,5 +57,5 @@ const LONGEST_PATH = 64
 export function mwaaConnIdProblem(connId: string): string | undefined {
   const room = LONGEST_PATH - "/connections/".length
   if (encodeURIComponent(connId).length <= room) return undefined
-  return `is longer than the ${room} characters that MWAA has room for; letters outside of ASCII count more`
+  return `is longer than the ${room} characters that MWAA has room for; letters outside ASCII count for more than one`
 }

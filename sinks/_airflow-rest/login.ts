@@ -17,7 +17,7 @@ export async function logIn({ auth }: Place, api: Api, deps: LoginDeps): Promise
   if (auth.kind === "token") return bearer(fields.token)
   if (api === "v2") return exchange(auth, fields, deps)
   if (auth.kind === "password") return basic(fields)
-  throw new RestError("this is Airflow 2, which knows neither client_id nor assertion", {
+  throw new RestError("this is Airflow 2, which supports neither client_id nor assertion", {
     code: "login-method",
     hint: "give username and password, or a token that one of its [api] auth_backends knows",
   })
@@ -33,9 +33,9 @@ const HEADER_SAFE = /^[\x21-\x7e]+$/
 
 function bearer(token = "", renewAt?: number): Authorization {
   if (HEADER_SAFE.test(token)) return { header: `Bearer ${token}`, renewAt }
-  throw new RestError("token: holds blanks or other characters that no token has", {
+  throw new RestError("token: holds spaces or other characters that no token has", {
     code: "token-invalid",
-    hint: "give the token alone, without the word Bearer, quotes and line breaks",
+    hint: "give the token alone, without the word Bearer, quotes or line breaks",
   })
 }
 
@@ -89,7 +89,7 @@ function loginRefused(status: number, { fields }: AuthMethod): RestError {
     405: NO_LOGIN,
     422: [
       `Airflow does not log in with ${given}`,
-      "client_id and assertion are for Keycloak's auth manager; otherwise give username and password, or a token",
+      "client_id and assertion are for Keycloak's auth manager; without it, give username and password, or a token",
     ],
   }
   const [message, hint] = refusals[status] ?? [`Airflow refused the login`, `check ${given}`]
@@ -99,9 +99,9 @@ function loginRefused(status: number, { fields }: AuthMethod): RestError {
 
 const NO_TOKEN = [
   "what answers at auth/token gives no token",
-  "a web page or another program stands there: see that url leads to Airflow itself, or give a ready token",
+  "a web page or another program is there: check that url leads to Airflow itself, or give a ready token",
 ] as const
 const NO_LOGIN = [
   "there is no auth/token here to log in at",
-  "this Airflow, or what stands in front of it, has a login of its own: give a ready token",
+  "this Airflow, or what is in front of it, has its own login: give a ready token",
 ] as const

@@ -12,27 +12,27 @@ const MEANINGS: Meanings = {
   },
   ValidationException: {
     code: "invalid",
-    text: "MWAA does not take the call",
-    hint: "see that the environment is AVAILABLE; one from before autumn 2024 has to be updated once, and must run Airflow 2.4.3 or later",
+    text: "MWAA rejected the call",
+    hint: "check that the environment is AVAILABLE; one from before autumn 2024 has to be updated once, and must run Airflow 2.4.3 or later",
   },
   InternalServerException: {
     code: "server-error",
     text: "MWAA failed",
-    hint: "it passes by itself; see whether the environment is AVAILABLE or just being updated",
+    hint: "this clears up by itself; check whether the environment is AVAILABLE or being updated",
     retryable: true,
   },
   ServiceUnavailableException: {
     code: "server-error",
     text: "MWAA is not available",
-    hint: "it passes by itself; see whether the environment is AVAILABLE or just being updated",
+    hint: "this clears up by itself; check whether the environment is AVAILABLE or being updated",
     retryable: true,
   },
 }
 
 const UNNAMED = {
   code: "not-mwaa",
-  text: "MWAA's answer has no form that MWAA's answers have",
-  hint: "an environment from before autumn 2024 has to be updated once before it knows InvokeRestApi; else see what AWS_ENDPOINT_URL_MWAA and AWS_ENDPOINT_URL name, and what stands in between",
+  text: "the answer does not look like one from MWAA",
+  hint: "an environment from before autumn 2024 has to be updated once before it knows InvokeRestApi; else check what AWS_ENDPOINT_URL_MWAA and AWS_ENDPOINT_URL name, and what is in between",
 }
 
 /** A call that MWAA did not pass on. `quotable`: it carried nothing secret. */
@@ -66,5 +66,5 @@ export function airflowRoleArn(name: string, region: string): string {
 }
 
 function permissionHint(name: string, region: string): string {
-  return `allow airflow:InvokeRestApi on ${airflowRoleArn(name, region)} for this identity; a web server of the private kind also refuses who comes from outside of its VPC`
+  return `allow airflow:InvokeRestApi on ${airflowRoleArn(name, region)} for this identity; a private web server also refuses callers from outside its VPC`
 }

@@ -39,9 +39,9 @@ export async function openEnvironment(
 function versionOf({ status, body }: Answer): string {
   const { version } = (body ?? {}) as { readonly version?: unknown }
   if (status === 200 && typeof version === "string" && /^\d/.test(version)) return version.slice(0, 30)
-  throw new RestError(`Airflow does not tell its version through MWAA (${status})`, {
+  throw new RestError(`Airflow does not give its version through MWAA (${status})`, {
     code: "not-airflow",
-    hint: "see that the environment is AVAILABLE and runs Airflow 2.4.3 or later; its web server's log tells more",
+    hint: "check that the environment is AVAILABLE and runs Airflow 2.4.3 or later; its web server's log says more",
     status,
   })
 }
@@ -49,7 +49,7 @@ function versionOf({ status, body }: Answer): string {
 function roleRefused({ status }: Answer, name: string, region: string): RestError {
   return new RestError(`Airflow refused access (${status})`, {
     code: "access-refused",
-    hint: `whoever may invoke has to be Op or Admin there, which the end of the policy's resource says: ${airflowRoleArn(name, region)}; with * it is a role that may do less`,
+    hint: `the identity has to be Op or Admin in Airflow, as the end of the policy's resource says: ${airflowRoleArn(name, region)}; with * there, it gets a role that may do less`,
     status,
   })
 }

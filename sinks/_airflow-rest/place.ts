@@ -56,7 +56,7 @@ function rootOf(text: string): string {
   if (url.search || url.hash) throw refused("url", "must end with the path: no ? and no #")
   const path = url.pathname.replace(/\/+$/, "")
   if (/\/api\/v\d+$/.test(path))
-    throw refused("url", "is the address under which people open Airflow, without /api/…")
+    throw refused("url", "must be the address under which people open Airflow, without /api/…")
   return `${url.origin}${path}`
 }
 
@@ -66,10 +66,11 @@ function authOf(options: PlaceOptions): AuthMethod {
   if (!kind)
     throw refused(
       "username",
-      "say who asks: username and password, or token, or Keycloak's client_id or assertion",
+      "say how to log in: username and password, or token, or Keycloak's client_id or assertion",
     )
   const [first] = AUTH_METHODS[kind]
-  if (another) throw refused(AUTH_METHODS[another][0], `${first} says already who asks: give one of the two`)
+  if (another)
+    throw refused(AUTH_METHODS[another][0], `${first} already says how to log in: give one of the two`)
   const fields = Object.fromEntries(AUTH_METHODS[kind].map((key) => [key, options[key]]))
   const missing = AUTH_METHODS[kind].find((key) => fields[key] === undefined)
   if (missing) throw refused(missing, `is required: ${AUTH_METHODS[kind].join(" and ")} belong together`)
@@ -97,7 +98,7 @@ async function loadField(option: string, text: string, deps: Pick<SinkDeps, "sec
     const { message, hint } = cause as Partial<DeliveryError>
     throw new RestError(`${option}=${message}`, {
       code: "reference-unresolved",
-      hint: hint ?? `see that ${option} names what is there`,
+      hint: hint ?? `check that what ${option} names is there`,
       cause,
     })
   }

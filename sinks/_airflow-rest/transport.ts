@@ -81,21 +81,21 @@ export function requireServed(status: number): void {
   if (status === 408)
     throw new RestError("the server did not get the whole call in time (408)", {
       code: "timeout",
-      hint: "it passes by itself; if it stays so, see how long a gateway in front of Airflow waits for a call",
+      hint: "this clears up by itself; if it persists, check how long a gateway in front of Airflow waits for a call",
       retryable: true,
       status,
     })
   if (status === 429)
-    throw new RestError("the server asks to slow down (429)", {
+    throw new RestError("the server throttled the call (429)", {
       code: "throttled",
-      hint: "it passes by itself; a gateway in front of Airflow may have a limit that can be raised",
+      hint: "this clears up by itself; a gateway in front of Airflow may have a limit that can be raised",
       retryable: true,
       status,
     })
   if (status >= 500)
     throw new RestError(`the server failed (${status})`, {
       code: "server-error",
-      hint: "the log of Airflow's web server tells why; 502 to 504 are those of a gateway in front of it",
+      hint: "the log of Airflow's web server says why; 502 to 504 come from a gateway in front of it",
       retryable: true,
       status,
     })
@@ -125,7 +125,7 @@ const MEANINGS = {
     codes: /^(UNABLE_TO_(VERIFY|GET)_.*|SELF_SIGNED_CERT_.*|DEPTH_ZERO_SELF_SIGNED_CERT|CERT_UNTRUSTED)$/,
     code: "tls-untrusted",
     message: "the server's certificate is not trusted",
-    hint: "name the file of its authority in the variable NODE_EXTRA_CA_CERTS; AWS_CA_BUNDLE is for AWS alone",
+    hint: "name its CA file in the variable NODE_EXTRA_CA_CERTS; AWS_CA_BUNDLE is for AWS alone",
   },
   certificate: {
     codes: /^(ERR_TLS_CERT_.*|CERT_HAS_EXPIRED|CERT_NOT_YET_VALID)$/,

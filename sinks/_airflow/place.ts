@@ -104,7 +104,7 @@ async function loadReference(option: string, reference: string, deps: PlaceDeps)
     const { message, hint } = cause as Partial<DeliveryError>
     throw new AirflowError(`${option}=${message}`, {
       code: "reference-unresolved",
-      hint: hint ?? `see that ${option}=${isReference(reference) ? reference : "…"} names what is there`,
+      hint: hint ?? `check that what ${option}=${isReference(reference) ? reference : "…"} names is there`,
       cause,
     })
   }

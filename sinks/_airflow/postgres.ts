@@ -33,7 +33,7 @@ export async function openPostgres(place: Place, policy: TlsPolicy, signal: Abor
   }
   throw new AirflowError("none of the servers takes writes", {
     code: "read-only",
-    hint: "target_session_attrs of the URL asks for one that does; look for the primary server",
+    hint: "target_session_attrs of the URL asks for one that does; check which server is the primary",
   })
 }
 

@@ -40,7 +40,8 @@ async function postgresRefusal({ table, query }: Session): Promise<AirflowError 
   const [row] = await query(POSTGRES_RIGHTS, [table])
   const me = `"${row?.me}"`
   const count = row?.counts === false ? `GRANT USAGE ON SEQUENCE ${row.sequence} TO ${me};` : ""
-  if (row?.inserts === false) return mayNot("make new connections", `${grantFor(table, me)} ${count}`.trim())
+  if (row?.inserts === false)
+    return mayNot("create new connections", `${grantFor(table, me)} ${count}`.trim())
   return count ? mayNot("take ids for new connections", count) : undefined
 }
 
@@ -55,7 +56,7 @@ async function mysqlRefusal({ table, query }: Session): Promise<AirflowError | u
     if (code !== "ER_TABLEACCESS_DENIED_ERROR" && code !== "ER_COLUMNACCESS_DENIED_ERROR") throw error
   }
   const [row] = await query("SELECT current_user() AS me")
-  return mayNot("make new connections", grantFor(table, accountOf(row)))
+  return mayNot("create new connections", grantFor(table, accountOf(row)))
 }
 
 // As in `me@%`; a host holds no @.

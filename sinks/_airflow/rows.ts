@@ -68,10 +68,13 @@ export function takenFor(connId: string, owner: string): AirflowError {
   const wayOut = usable
     ? `use conn_id=${owner} instead, or rename that connection in Airflow`
     : "delete or rename that connection in Airflow, or choose another conn_id"
-  return new AirflowError(`the database takes connection ${connId} for ${usable ? owner : quoted(owner)}`, {
-    code: "conn-id-taken",
-    hint: `its collation does not tell the two apart: ${wayOut}`,
-  })
+  return new AirflowError(
+    `the database treats connection ${connId} as the same as ${usable ? owner : quoted(owner)}`,
+    {
+      code: "conn-id-taken",
+      hint: `its collation does not tell the two apart: ${wayOut}`,
+    },
+  )
 }
 
 // What cannot be seen, such as a soft hyphen or a blank of another kind, by its number.

@@ -36,7 +36,7 @@ export function insertRefusal({
     .map(({ name }) => name)
   if (unknown.length === 0) return undefined
   return new AirflowError(
-    `${table} asks for ${unknown.join(", ")}, which this version does not know how to fill`,
+    `${table} requires ${unknown.join(", ")}, which this version does not know how to fill in`,
     {
       code: "column-unknown",
       hint: "create the connection once in Airflow (type docker); after that it is kept fresh",
@@ -52,10 +52,10 @@ export function widthRefusal(
   const limit = session.columns.find(({ name }) => name === "password")?.maxCharacters
   if (limit === undefined || characters <= limit) return undefined
   return new AirflowError(
-    `the password column holds ${limit} characters, and this login takes ${characters}`,
+    `the password column holds ${limit} characters, and this login needs ${characters}`,
     {
       code: "column-too-narrow",
-      hint: `run ${wideningStatement(session)} or let ecrelay do that with widen_password=true`,
+      hint: `run ${wideningStatement(session)} or let ecrelay run it with widen_password=true`,
     },
   )
 }
@@ -75,6 +75,6 @@ const MAX_CONN_ID = 250
 export function connIdProblem(connId: string): string | undefined {
   if ([...connId].length > MAX_CONN_ID)
     return `is longer than the ${MAX_CONN_ID} characters that Airflow's table holds`
-  if (!CONN_ID.test(connId)) return "may hold letters, digits and _ # ! ( ) - . : / \\ only"
+  if (!CONN_ID.test(connId)) return "may hold only letters, digits and _ # ! ( ) - . : / \\"
   return undefined
 }

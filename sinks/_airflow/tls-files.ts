@@ -46,10 +46,10 @@ async function loadAuthorities(policy: TlsPolicy): Promise<string | string[] | u
   if (found !== undefined || authorities === "runtime" || !policy.mode.startsWith("verify-")) return found
   const file = join(libpqFolder ?? "~/.postgresql", ROOT_CERT)
   throw new AirflowError(
-    `the root certificate file ${file} does not exist, by which the URL's sslmode verifies`,
+    `the root certificate file ${file} does not exist, and the URL's sslmode verifies the server by it`,
     {
       code: "tls-authority-missing",
-      hint: "put the server's authority there, or run ecrelay as the user whose libpq has it; or give the sink a url of its own with sslrootcert=/path/to/ca.pem, or with sslrootcert=system for whom this machine trusts",
+      hint: "put the server's authority there, or run ecrelay as the user whose libpq has it; or give the sink a url of its own with sslrootcert=/path/to/ca.pem, or with sslrootcert=system for the authorities that this machine trusts",
     },
   )
 }
@@ -68,13 +68,10 @@ function machineAuthorities(): string[] {
 async function requireNoRevocations({ authorities, libpqFolder }: TlsPolicy): Promise<void> {
   if (authorities !== "none" || libpqFolder === undefined) return
   if ((await loadFile(undefined, libpqFolder, "root.crl")) === undefined) return
-  throw new AirflowError(
-    `${join(libpqFolder, "root.crl")}: lists of revoked certificates are not supported`,
-    {
-      code: "tls-option-invalid",
-      hint: "give the sink a url of its own with sslrootcert=/path/to/ca.pem, for which this file does not count",
-    },
-  )
+  throw new AirflowError(`${join(libpqFolder, "root.crl")}: certificate revocation lists are not supported`, {
+    code: "tls-option-invalid",
+    hint: "give the sink a url of its own with sslrootcert=/path/to/ca.pem, which makes ecrelay ignore this file",
+  })
 }
 
 const PASSED_ON = ["ca", "cert", "key", "passphrase", "minVersion", "maxVersion"] as const

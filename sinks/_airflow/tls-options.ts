@@ -56,8 +56,8 @@ function libpqOptions({ options }: DatabaseUrl, origin: Origin, home: string | u
   const direct = options.sslnegotiation === "direct"
   if (direct && (mode === undefined || mode === "off" || mode === "prefer"))
     throw invalidOption(
-      "sslnegotiation=direct begins with TLS, which sslmode does not ask for",
-      "sslmode is require, verify-ca or verify-full beside it",
+      "sslnegotiation=direct starts with TLS, which sslmode does not ask for",
+      "set sslmode to require, verify-ca or verify-full",
     )
   const folder = home === undefined ? undefined : join(home, ".postgresql")
   return {

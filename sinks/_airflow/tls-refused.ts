@@ -15,7 +15,7 @@ type Refusal = {
 
 const AUTHORITIES = "authorities go, in one file, into "
 // They hold options of any kind, and the address and the password as well.
-const OPTION_FILE: Refusal = { instead: "what the file says belongs into the url" }
+const OPTION_FILE: Refusal = { instead: "put what the file says into the url" }
 
 const POSTGRES: Readonly<Record<string, Refusal>> = {
   sslcrl: { instead: `${AUTHORITIES}sslrootcert` },
@@ -25,7 +25,7 @@ const POSTGRES: Readonly<Record<string, Refusal>> = {
   sslnegotiation: { but: ["postgres", "direct"] },
   // The driver logs in by whatever way the server asks for, and without channel binding.
   require_auth: {},
-  channel_binding: { but: ["disable", "prefer"], instead: "sslmode=verify-full tells the right server too" },
+  channel_binding: { but: ["disable", "prefer"], instead: "sslmode=verify-full verifies the server too" },
   scram_client_key: {},
   scram_server_key: {},
   gssencmode: { but: ["disable", "prefer"], instead: "sslmode=verify-full encrypts too" },
@@ -40,7 +40,7 @@ const POSTGRES: Readonly<Record<string, Refusal>> = {
 }
 
 // Deno's TLS takes no notice of a list of ciphers.
-const CIPHERS: Refusal = { instead: "tls_version limits what may be agreed on" }
+const CIPHERS: Refusal = { instead: "use tls_version to limit what may be negotiated" }
 const PINNED: Refusal = { instead: "name the certificate itself as the authority, with ssl_ca" }
 
 const MYSQL: Readonly<Record<string, Refusal>> = {
@@ -110,7 +110,7 @@ export function requireKeepable({ dialect, options }: DatabaseUrl, origin: Origi
     if (!refusal && /^(ssl|tls|gss)/i.test(name) && !known.includes(name))
       throw invalidOption(
         "an option that begins with ssl, tls or gss is not known",
-        `${without}; known are ${known.slice(0, 4).join(", ")} and some more`,
+        `${without}; known are ${known.slice(0, 4).join(", ")} and a few more`,
       )
   }
 }

@@ -21,8 +21,8 @@ export function libpqVersions(options: Options): TlsVersions {
   const [minVersion, maxVersion] = [read(least), read(greatest)]
   if (maxVersion && VERSIONS.indexOf(maxVersion) < VERSIONS.indexOf(minVersion ?? USUAL_MINIMUM))
     throw invalidOption(
-      "the greatest version of TLS is below the least",
-      `${greatest} is not below ${least}, which is ${USUAL_MINIMUM} where it is not given`,
+      "the highest version of TLS is below the lowest",
+      `raise ${greatest} to at least ${least}, which is ${USUAL_MINIMUM} unless given`,
     )
   return { minVersion, maxVersion }
 }
@@ -39,7 +39,7 @@ export function mysqlVersions(options: Options): TlsVersions {
   const [first, last] = [Math.min(...places), Math.max(...places)]
   // Node and mysql2 know a range alone.
   if (new Set(places).size <= last - first)
-    throw invalidOption(`${name} leaves out a version in the middle`, `${name} is a list without a gap`)
+    throw invalidOption(`${name} leaves out a version in the middle`, `give ${name} a list without a gap`)
   return { minVersion: VERSIONS[first], maxVersion: VERSIONS[last] }
 }
 

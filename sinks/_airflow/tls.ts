@@ -84,14 +84,14 @@ function noTls(cause: Handshake, dialect: ServerDialect, policy: TlsPolicy): Tls
   if (cause.code === NO_DIRECT_TLS)
     return {
       code: "tls-unavailable",
-      message: "the server does not begin with TLS as PostgreSQL 17 does",
+      message: "the server does not start with TLS as PostgreSQL 17 can",
       hint: `${adding("sslnegotiation=postgres", policy)} to ask the server for TLS first`,
     }
   if (!NO_COMMON_VERSION.test(cause.code) && !isAboutVersions(cause, policy)) return undefined
   return {
     code: "tls-version",
-    message: "the server takes no version of TLS that is allowed here",
-    hint: `let the server speak TLS 1.2 or 1.3, or see what the URL allows by ${VERSIONS[dialect]}`,
+    message: "the server speaks no version of TLS that is allowed here",
+    hint: `let the server speak TLS 1.2 or 1.3, or check what the URL allows with ${VERSIONS[dialect]}`,
   }
 }
 
@@ -112,7 +112,7 @@ function noTrust(
     return {
       code: "tls-wrong-host",
       message: `the server's certificate is for another host${cert?.subjectaltname ? ` (${cert.subjectaltname})` : ""}`,
-      hint: `connect by the name in the certificate, or ${adding(anyHost, policy)} to trust any host that its authority signed for`,
+      hint: `connect by the name in the certificate, or ${adding(anyHost, policy)} to trust any host that its CA signed for`,
     }
   if (!UNTRUSTED.test(code)) return undefined
   // To libpq, `require` beside a root certificate means `verify-ca`.

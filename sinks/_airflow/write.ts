@@ -80,7 +80,7 @@ export function sizeOfPlan({ connId, credential }: Plan, encryption: Encryption)
 }
 
 function notApplied(): AirflowError {
-  return new AirflowError("the database took the login and did not keep it; nothing was written", {
+  return new AirflowError("the database accepted the login and did not keep it; nothing was written", {
     code: "not-applied",
     hint: "look for a trigger or a rule on the table that skips rows",
   })
@@ -89,6 +89,6 @@ function notApplied(): AirflowError {
 function changedMeanwhile(): AirflowError {
   return new AirflowError("somebody else changed the connection at the same moment; nothing was written", {
     code: "changed-meanwhile",
-    hint: "try again: the next attempt looks at it anew",
+    hint: "try again: the next attempt looks at it afresh",
   })
 }

@@ -89,7 +89,7 @@ describe.each(APIS)("on %s", (api) => {
       {
         level: "ok",
         subject: `eu-central-1 MWAA ${ENVIRONMENT}`,
-        message: `Airflow ${version} lets us in: 1 connection can be written`,
+        message: `Airflow ${version} lets ecrelay in: 1 connection can be written`,
       },
     ])
     expect(server.writes()).toBe(0)
@@ -276,7 +276,7 @@ describe("AWS", () => {
       ({ Body }) => Body !== undefined,
     )
     const error = await failureOf(mwaaSink(mwaa.url), LOGIN)
-    expect(error.message).toEndWith("ecr: MWAA does not take the call")
+    expect(error.message).toEndWith("ecr: MWAA rejected the call")
     expect(Bun.inspect(error)).not.toContain("t0ken")
   })
 })

@@ -136,7 +136,7 @@ describe.each(APIS)("on %s", (api) => {
     server.intercept(({ method }) => (method === "PATCH" ? Response.json(change(right)) : undefined))
     const { code, message, retryable } = await failureOf(sinkFor(server))
     expect({ code, retryable }).toEqual({ code: "not-applied", retryable: false })
-    expect(message).toContain("Airflow answered 200 and did not do it: ")
+    expect(message).toContain("Airflow answered 200, but the login is not there: ")
   })
 
   test.each([
@@ -217,7 +217,7 @@ describe.each(APIS)("on %s", (api) => {
     const { code, message, hint } = await failureOf(sinkFor(server))
     expect({ code, message }).toEqual({
       code: "conn-id-taken",
-      message: `${server.url} ecr: the database takes connection ecr for Ecr`,
+      message: `${server.url} ecr: the database treats connection ecr as the same as Ecr`,
     })
     expect(hint).toContain("conn_id=Ecr")
     expect(server.writes()).toBe(0)
