@@ -111,7 +111,7 @@ const modeError = (place: FilePlace, cause?: unknown) =>
     {
       code: "mode",
       says: `its mode cannot be made ${formatMode(place.access?.mode ?? 0)}`,
-      hint: "run as its owner or as root, or move it to a file system that keeps modes",
+      hint: "run as its owner or as root, or move it to a file system that stores modes",
       retryable: false,
     },
     place,
@@ -122,8 +122,8 @@ const swapError = (part: string, place: FilePlace) =>
   fileError(
     {
       code: "owner",
-      says: `root gives no file away where others can change the way to it: ${part}`,
-      hint: "choose a path that root alone can change, such as below /etc/ecrelay or /run; or run as the owner and leave owner= out",
+      says: `root does not give a file away where others can change the way to it: ${part}`,
+      hint: "choose a path that only root can change, such as below /etc/ecrelay or /run; or run as the owner and leave owner= out",
       retryable: false,
     },
     place,

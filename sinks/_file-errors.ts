@@ -36,21 +36,21 @@ const NOT_PERMITTED: FileWords = {
 }
 const MOUNT_POINT: FileWords = {
   code: "mount-point",
-  says: "is a mount of its own, onto which no new file can be renamed",
+  says: "is a mount of its own, so no new file can be renamed onto it",
   hint: "mount its folder instead of the file",
-  orInPlace: "or add in_place=true (a crash in the midst can then leave half a file)",
+  orInPlace: "or add in_place=true (a crash halfway can then leave half a file)",
   retryable: false,
 }
 const NO_SPACE: FileWords = {
   code: "no-space",
   says: "no space is left on its file system",
-  hint: "free some there; the file holds what it held",
+  hint: "free some space there; the file is unchanged",
   retryable: true,
 }
 const TOO_MANY_FILES: FileWords = {
   code: "file-system",
   says: "cannot be opened: too many files are open already",
-  hint: "allow more (`ulimit -n`; under systemd: LimitNOFILE=), or see who holds so many",
+  hint: "allow more (`ulimit -n`; under systemd: LimitNOFILE=), or find what holds so many open",
 }
 
 const WORDS: Readonly<Record<string, FileWords>> = {
@@ -65,8 +65,8 @@ const WORDS: Readonly<Record<string, FileWords>> = {
   EDQUOT: NO_SPACE,
   EFBIG: {
     code: "file-system",
-    says: "would grow larger than a file may here",
-    hint: "allow more (`ulimit -f`; under systemd: LimitFSIZE=); the file holds what it held",
+    says: "would grow larger than the limit for files",
+    hint: "allow more (`ulimit -f`; under systemd: LimitFSIZE=); the file is unchanged",
   },
   EMFILE: TOO_MANY_FILES,
   ENFILE: TOO_MANY_FILES,
@@ -80,22 +80,22 @@ const WORDS: Readonly<Record<string, FileWords>> = {
   EISDIR: {
     code: "not-a-file",
     says: "is not a regular file",
-    hint: "name a file, no folder, pipe or device",
+    hint: "name a file, not a folder, pipe or device",
   },
   ELOOP: {
     code: "link-loop",
-    says: "its symbolic links go round in a circle",
+    says: "its symbolic links form a loop",
     hint: "look at them with `namei -l` and correct the one that points back",
   },
   EOPNOTSUPP: {
     code: "no-new-files",
-    says: "its folder is there and takes no new file",
+    says: "its folder exists but accepts no new file",
     hint: "name a file on an ordinary file system, not below /proc",
   },
   ENOENT: {
     code: "lock-lost",
-    says: "its folder went away, or another ecrelay took the lock over, while it was being written",
-    hint: "it is tried again; if this repeats, the disk answers too slowly",
+    says: "its folder went away, or another ecrelay took over the lock, while it was being written",
+    hint: "this is retried; if it persists, the disk is too slow",
     retryable: true,
   },
 }
@@ -116,7 +116,7 @@ export function inWords(cause: unknown, place: FilePlace): unknown {
   const words = WORDS[code] ?? {
     code: "file-system",
     says: `the file system answered ${code}`,
-    hint: "look at the state of that file system",
+    hint: "check the state of that file system",
   }
   return fileError(words, place, cause)
 }
@@ -145,7 +145,7 @@ export function lockedError(place: FilePlace): DeliveryError {
   const words = {
     code: "locked",
     says: "another ecrelay has been writing it for too long",
-    hint: "it is tried again; find who holds the file named like it with .ecrelay- beside it",
+    hint: "this is retried; find out which program holds the file beside it whose name has .ecrelay- in it",
     retryable: true,
   }
   return fileError(words, place)
@@ -156,7 +156,7 @@ export function contendedError(place: FilePlace): DeliveryError {
   const words = {
     code: "contended",
     says: "another program keeps changing it",
-    hint: "it is tried again; if this repeats, find the program that logs in there all the time",
+    hint: "this is retried; if it persists, find the program that keeps logging in there",
     retryable: true,
   }
   return fileError(words, place)

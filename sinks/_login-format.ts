@@ -99,7 +99,7 @@ export function readLogin(format: LoginFormat, text: string, host: string): Foun
   if (!login)
     return {
       expiresAt: undefined,
-      differs: `it holds no login to this registry in the form of format=${format}`,
+      differs: `it holds no login to this registry as format=${format} writes it`,
     }
   const expiresAt = expiryOf(login.password) ?? login.expiresAt
   const differs = differenceOf(format, text, login, host)
@@ -107,11 +107,11 @@ export function readLogin(format: LoginFormat, text: string, host: string): Foun
 }
 
 function differenceOf(format: LoginFormat, text: string, login: Login, host: string): string | undefined {
-  if (login.host !== host) return "it is the login of another host"
+  if (login.host !== host) return "it is the login for another host"
   if (login.userName !== ECR_USER_NAME) return `user name is not ${ECR_USER_NAME}`
   const ours = forms[format].format(login, text)
   const same = ours === text || (ours.startsWith("{") && isDeepStrictEqual(asObject(ours), asObject(text)))
-  return same ? undefined : "it holds more than this login, or holds it in another form"
+  return same ? undefined : "it holds more than this login, or holds it in another format"
 }
 
 // Parameter Store takes what stands between two pairs of braces for another parameter's name, and refuses it.

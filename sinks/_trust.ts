@@ -84,7 +84,7 @@ async function strangersIn(
     if (owner !== 0 && owner !== uid)
       return {
         part,
-        fault: `belongs to user ${owner}, and would be heeded when a file below ${folder} runs`,
+        fault: `belongs to user ${owner}, and would be used when a file below ${folder} runs`,
         hint: "remove it, or put the file where only root or this user can write, such as below /etc/ecrelay",
       }
   }

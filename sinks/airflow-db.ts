@@ -47,8 +47,8 @@ const options = v.strictObject({
   fernet_key: v.optional(
     secretOption("Airflow's Fernet key, or a reference to it (default: found where Airflow finds it)"),
   ),
-  widen_password: v.optional(flagOption("Widen the password column where a login does not fit"), false),
-  allow_plaintext: v.optional(flagOption("Store passwords unencrypted where there is no Fernet key"), false),
+  widen_password: v.optional(flagOption("Widen the password column if a login does not fit"), false),
+  allow_plaintext: v.optional(flagOption("Store passwords unencrypted if there is no Fernet key"), false),
   adopt: v.optional(flagOption("Overwrite connections that hold something other than an ECR login"), false),
 })
 
@@ -58,7 +58,7 @@ export default defineSink({
     "connections in Airflow's metadata database: PostgreSQL, MySQL, MariaDB or SQLite, Airflow 1.10 to 3.x",
   permissions: [
     "SELECT, UPDATE on the table connection",
-    "to make connections that are not there yet: INSERT on it; PostgreSQL: USAGE on the sequence connection_id_seq",
+    "to create connections that are not there yet: INSERT on it; PostgreSQL: USAGE on the sequence connection_id_seq",
     "widen_password: ownership of the table (PostgreSQL), ALTER on it (MySQL)",
   ],
   options,

@@ -24,7 +24,7 @@ const options = v.strictObject({
     v.pipe(
       v.picklist(LOGIN_FORMATS),
       v.description(
-        "airflow (the default): as Airflow's backend reads it (airflow-uri: the same as a URI); docker-config: a whole config.json, with the logins of all registries for which the name is the same; password: nothing else; json: host, username, password, expiresAt",
+        "airflow (the default): as Airflow's backend reads it (airflow-uri: the same as a URI); docker-config: a whole config.json, with the logins of all registries for which the name is the same; password: the password alone; json: host, username, password, expiresAt",
       ),
     ),
     "airflow",
@@ -32,7 +32,9 @@ const options = v.strictObject({
   conn_id: v.optional(listOption("Airflow connection id, in place of {conn_id} in the name (repeatable)")),
   ...identityOptions,
   kms_key: v.optional(
-    textOption("Id, ARN or alias/… of the KMS key of secrets that are made; one that is there keeps its own"),
+    textOption(
+      "Id, ARN or alias/… of the KMS key for secrets that ecrelay creates; an existing secret keeps its own",
+    ),
   ),
   adopt: v.optional(flagOption("Overwrite a secret that ecrelay did not make"), false),
 })
@@ -43,7 +45,7 @@ export default defineSink({
   permissions: [
     "secretsmanager:GetSecretValue, DescribeSecret, PutSecretValue, CreateSecret, TagResource on the secrets",
     "kms_key: kms:GenerateDataKey and kms:Decrypt on the key",
-    "adopt=true: secretsmanager:PutSecretValue is enough; every delivery then writes, unless GetSecretValue is there",
+    "adopt=true: secretsmanager:PutSecretValue is enough; every delivery then writes, unless GetSecretValue is allowed",
   ],
   options,
   create({ name, format, conn_id, kms_key, adopt, ...identity }, deps) {
@@ -76,7 +78,7 @@ export default defineSink({
 // Found before any call. AWS advises against names that end like an ARN, with a hyphen and six characters; connection
 // ids such as `ecr-docker` do, and we never ask by a part of an ARN.
 function secretNameProblem(name: string): string | undefined {
-  if (!/^[\w/+=.@-]+$/.test(name)) return "a secret's name may hold letters, digits and / _ + = . @ - only"
+  if (!/^[\w/+=.@-]+$/.test(name)) return "a secret's name may hold only letters, digits and / _ + = . @ -"
   if (name.length > 512) return "a secret's name may not be longer than 512 characters"
   return undefined
 }

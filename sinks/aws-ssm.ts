@@ -27,7 +27,7 @@ const options = v.strictObject({
     v.pipe(
       v.picklist(LOGIN_FORMATS),
       v.description(
-        "airflow (the default): as Airflow's backend reads it (airflow-uri: the same as a URI); docker-config: a whole config.json, with the logins of all registries for which the name is the same; password: nothing else; json: host, username, password, expiresAt",
+        "airflow (the default): as Airflow's backend reads it (airflow-uri: the same as a URI); docker-config: a whole config.json, with the logins of all registries for which the name is the same; password: the password alone; json: host, username, password, expiresAt",
       ),
     ),
     "airflow",
@@ -36,14 +36,14 @@ const options = v.strictObject({
   ...identityOptions,
   kms_key: v.optional(
     textOption(
-      "Id, ARN or alias/… of the KMS key to encrypt with; without it AWS takes the account's key aws/ssm, also for a parameter that had another one",
+      "Id, ARN or alias/… of the KMS key to encrypt with; without it AWS uses the account's key aws/ssm, even for a parameter that had another one",
     ),
   ),
   tier: v.optional(
     v.pipe(
       v.picklist(TIERS),
       v.description(
-        "Standard: up to 4,096 characters; Advanced: up to 8,192, at a price; Intelligent-Tiering: advanced where needed. Without it the account's default counts, and no more than 4,096 are written; what is advanced stays so",
+        "Standard: up to 4,096 characters; Advanced: up to 8,192, at a price; Intelligent-Tiering: advanced where needed. Without it the account's default applies, and no more than 4,096 are written; an advanced parameter stays advanced",
       ),
     ),
   ),
@@ -57,7 +57,7 @@ export default defineSink({
   permissions: [
     "ssm:GetParameters, ssm:PutParameter, ssm:AddTagsToResource, ssm:ListTagsForResource on the parameters",
     "kms_key: kms:Encrypt and kms:Decrypt on the key; for an advanced parameter kms:GenerateDataKey too",
-    "adopt=true: ssm:PutParameter is enough; every delivery then writes, unless ssm:GetParameters is there",
+    "adopt=true: ssm:PutParameter is enough; every delivery then writes, unless ssm:GetParameters is allowed",
   ],
   options,
   create({ name, format, conn_id, kms_key, tier, adopt, ...identity }, deps) {

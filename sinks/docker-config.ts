@@ -26,16 +26,14 @@ const options = v.strictObject({
   ),
   in_place: v.optional(
     flagOption(
-      "Write into an existing file instead of renaming a new one onto it, for a file that is bind-mounted by itself; a crash in the midst can leave half a file",
+      "Write into an existing file instead of renaming a new one onto it, for a file that is bind-mounted by itself; a crash halfway can leave half a file",
     ),
     false,
   ),
   shadowed: v.optional(
     v.pipe(
       v.picklist(["allow"]),
-      v.description(
-        "allow: deliver also where a credsStore or credHelpers entry hides the login from docker",
-      ),
+      v.description("allow: deliver even if a credsStore or credHelpers entry hides the login from docker"),
     ),
   ),
 })
@@ -80,7 +78,7 @@ function configPath(path: string | undefined, { env, home }: SinkDeps): string {
   const full = inHome(given, home)
   if (full === undefined)
     throw refused(
-      "there is no home directory: say which file with path=/…/config.json, or set DOCKER_CONFIG or HOME",
+      "there is no home directory: name the file with path=/…/config.json, or set DOCKER_CONFIG or HOME",
     )
   const problem = templateProblem(full)
   if (problem) throw refused(problem)

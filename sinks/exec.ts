@@ -38,19 +38,21 @@ const options = v.strictObject({
       "must begin with the full path of a program, such as /usr/local/bin/push-login",
     ),
     v.description(
-      "The program by its full path, and its arguments: a list, or one text that is split at blanks as a shell does. Everybody on the machine can see them: no secrets",
+      "The full path of the program, and its arguments: a list, or one string that is split at spaces as a shell does. Everybody on the machine can see them: no secrets",
     ),
   ),
   timeout: v.optional(
-    durationOption("How long it may take, such as 30s (the default); then all that it started is ended"),
+    durationOption(
+      "How long it may take, such as 30s (the default); after that, it and all that it started are ended",
+    ),
     "30s",
   ),
   answers: v.optional(
     v.pipe(
       words,
-      v.array(v.picklist(ACTIONS, `must be of ${ACTIONS.join(", ")}`)),
+      v.array(v.picklist(ACTIONS, `must be among ${ACTIONS.join(", ")}`)),
       v.description(
-        "What it answers in JSON on standard output: deliver (an outcome for each registry), read, check (repeatable, or with blanks between)",
+        "What it answers in JSON on standard output: deliver (an outcome for each registry), read, check (repeatable, or separated by spaces)",
       ),
     ),
   ),
@@ -58,14 +60,14 @@ const options = v.strictObject({
     v.pipe(
       words,
       v.array(v.pipe(v.string(), v.regex(/^[A-Za-z_]\w*$/, "must be names of variables"))),
-      v.description(`Variables that it gets beside ${ENVIRONMENT.join(", ")} (repeatable)`),
+      v.description(`Variables that it gets in addition to ${ENVIRONMENT.join(", ")} (repeatable)`),
     ),
   ),
 })
 
 export default defineSink({
   type: TYPE,
-  summary: "a command of your own, which is told the logins as JSON on standard input",
+  summary: "a command of your own, which gets the logins as JSON on standard input",
   permissions: ["execute the command; it runs as the same user, from /"],
   options,
   prints: { schema: async () => (await import("./_exec/json-schema.ts")).protocolSchema() },

@@ -38,7 +38,7 @@ const options = v.strictObject({
   template: v.optional(
     v.pipe(
       textOption(
-        "A text of your own instead of format, with {password} or {auth} (user name and password in base64), {host}, {username}, {expires_at}, {account}, {region}; one of several lines belongs into the config file",
+        "A text of your own instead of format, with {password} or {auth} (user name and password in base64), {host}, {username}, {expires_at}, {account}, {region}; put one of several lines into the config file",
       ),
       v.check(
         (text) => !textProblem(text),
@@ -48,7 +48,7 @@ const options = v.strictObject({
   ),
   mode: v.optional(
     v.pipe(
-      v.string('must be a text, in quotes: "0640"'),
+      v.string('must be a string in quotes: "0640"'),
       v.regex(/^0?[4-7][0-7]{2}$/, "must be an octal mode that lets its owner read, such as 0640"),
       v.description("Who may use it, as for chmod: 0600 (the default), 0640, …; enforced at every delivery"),
     ),
@@ -56,26 +56,29 @@ const options = v.strictObject({
   ),
   owner: v.optional(
     v.pipe(
-      v.string('must be a text, in quotes: "1000:1000"'),
+      v.string('must be a string in quotes: "1000:1000"'),
       v.regex(OWNER, "must be USER, USER:GROUP or :GROUP, by name or number"),
       v.description(
-        "Whose it is, as for chown: USER, USER:GROUP or :GROUP; enforced at every delivery. Needs root, but for a group of one's own, and as root a path that nobody else can change",
+        "Who owns it, as for chown: USER, USER:GROUP or :GROUP; enforced at every delivery. Needs root, except for a group that the user is in, and as root a path that nobody else can change",
       ),
     ),
   ),
   in_place: v.optional(
     flagOption(
-      "Write into an existing file instead of renaming a new one onto it, for a file that is bind-mounted by itself; a crash in the midst can leave half a file",
+      "Write into an existing file instead of renaming a new one onto it, for a file that is bind-mounted by itself; a crash halfway can leave half a file",
     ),
     false,
   ),
-  adopt: v.optional(flagOption("Replace a file also where it holds something else than a login"), false),
+  adopt: v.optional(flagOption("Replace a file even if it holds something other than a login"), false),
 })
 
 export default defineSink({
   type: TYPE,
   summary: "a file with the password alone, as JSON, netrc or by a template",
-  permissions: ["read and write the file and its folder", "with owner, but for a group of one's own: root"],
+  permissions: [
+    "read and write the file and its folder",
+    "with owner, except for a group that the user is in: root",
+  ],
   options,
   create: ({ path, format, template, mode, owner, in_place, adopt }, deps) => {
     if (format !== undefined && template !== undefined)

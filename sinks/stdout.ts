@@ -12,7 +12,7 @@ const options = v.strictObject({
     v.pipe(
       v.picklist(LOGIN_FORMATS),
       v.description(
-        "password (the default; for `docker login --password-stdin`), json (one line for each registry), docker-config (a config.json), airflow or airflow-uri (Airflow's connection): one registry, but for json",
+        "password (the default; for `docker login --password-stdin`), json (one line for each registry), docker-config (a config.json), airflow or airflow-uri (Airflow's connection); only json takes more than one registry",
       ),
     ),
     "password",
@@ -22,7 +22,7 @@ const options = v.strictObject({
 export default defineSink({
   type: TYPE,
   summary: "the login alone on standard output, the report on standard error; with `refresh` only",
-  permissions: ["none; whoever reads the output holds the login"],
+  permissions: ["none; whoever reads the output has the login"],
   options,
   create: ({ format }, deps) => ({
     type: TYPE,
@@ -47,11 +47,11 @@ export default defineSink({
 
 const CLOSED = {
   code: "stdout-closed",
-  hint: "the program behind the pipe ended before it read the login: its own messages tell why",
+  hint: "the program behind the pipe ended before it read the login: its own messages say why",
 }
 const FULL = {
   code: "no-space",
-  hint: "free some space on the file system that standard output is redirected to; it may hold a piece of the login now",
+  hint: "free some space on the file system that standard output is redirected to; a part of the login may have been written already",
 }
 
 async function write(

@@ -47,12 +47,12 @@ export async function openLibc(): Promise<Libc> {
   return {
     sendDatagram(address, text) {
       const socket = native.socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0)
-      if (socket < 0) throw new Error("no unix socket can be made")
+      if (socket < 0) throw new Error("cannot create a unix socket")
       try {
         const bytes = new TextEncoder().encode(text)
         const name = socketName(address)
         const sent = native.sendto(socket, bytes, bytes.length, MSG_NOSIGNAL, name, name.length)
-        if (Number(sent) !== bytes.length) throw new Error(`${address} takes no message`)
+        if (Number(sent) !== bytes.length) throw new Error(`${address} does not accept the message`)
       } finally {
         native.close(socket)
       }

@@ -22,7 +22,7 @@ export async function openNotify(
     // Systemd 253 and later want to know when a reload began.
     if (libc && "RELOADING" in assignments) lines.push(`MONOTONIC_USEC=${libc.monotonicUsec()}`)
     const closed = (error: unknown) => {
-      if (isOpen) warn(`systemd cannot be told how things are: ${(error as Error).message}`)
+      if (isOpen) warn(`cannot report the state to systemd: ${(error as Error).message}`)
       isOpen = false
     }
     try {

@@ -215,7 +215,7 @@ const tables: readonly Trap[] = [
     name: "a column that nobody knows how to fill",
     level: "error",
     code: "column-unknown",
-    says: "asks for tenant, which this version does not know how to fill",
+    says: "requires tenant, which this version does not know how to fill in",
     fix: "create the connection once in Airflow (type docker)",
     make: ({ run, dialect }) => addTenant(run, dialect),
     mend: ({ insert }) => insert({ ...OURS, plain: "x", tenant: "us" }).then(() => undefined),

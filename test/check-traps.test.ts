@@ -54,7 +54,7 @@ const helpers: readonly Fault[] = [
     name: "a stale https:// twin",
     level: "warning",
     code: "stale-twin",
-    says: `the same registry stands there as "https://${HOST}" too, which some clients take first`,
+    says: `the same registry is also there as "https://${HOST}", which some clients look at first`,
     fix: "`ecrelay refresh` removes it",
     fault: (site) => configured(site, { auths: { [`https://${HOST}`]: { auth: btoa("AWS:old") } } }),
     mend: async (site) => {
@@ -172,7 +172,7 @@ const files: readonly Fault[] = [
     level: "error",
     code: "not-a-file",
     says: "is not a regular file",
-    fix: "name a file, no folder",
+    fix: "name a file, not a folder",
     fault: async ({ home }) => {
       await mkdir(join(home, CONFIG), { recursive: true })
       return {}
@@ -183,7 +183,7 @@ const files: readonly Fault[] = [
     name: "links that go round in a circle",
     level: "error",
     code: "link-loop",
-    says: "its symbolic links go round in a circle",
+    says: "its symbolic links form a loop",
     fix: "correct the one that points back",
     fault: async ({ home }) => {
       await mkdir(join(home, ".docker"))
@@ -202,7 +202,7 @@ const files: readonly Fault[] = [
     level: "error",
     code: "file-system",
     says: "the file system answered ENAMETOOLONG",
-    fix: "look at the state of that file system",
+    fix: "check the state of that file system",
     fault: ({ home }) => ({ argv: ["--sink", `docker-config,path=${home}/${"n".repeat(300)}.json`] }),
   },
 ]

@@ -45,7 +45,7 @@ test("programs get level, subject and message of each finding, and code and fix 
       code: "shadowed",
       subject: `${path} auths["${HOST}"]`,
       message: `credHelpers["${HOST}"] in the same file would hide the login from docker`,
-      fix: `remove credHelpers["${HOST}"] from ${path}, or choose another file with path=, or add shadowed=allow if whoever pulls does not heed it`,
+      fix: `remove credHelpers["${HOST}"] from ${path}, or choose another file with path=, or add shadowed=allow if whoever pulls ignores it`,
     },
   ])
 })
@@ -60,7 +60,7 @@ test("people read what is wrong first, its fix below it, and at the end what it 
     [
       `error    ${path}`,
       "         is not valid JSON",
-      "         fix: correct it by hand, or move it away to begin with a new one; it is left as it is",
+      "         fix: correct it by hand, or move it away to start with a new one; nothing was changed",
       `warning  ${HOST}`,
       "         the login cannot be tried at the registry from here: CODE",
       "         fix: make sure that whoever pulls can reach it: DNS, proxy, VPC endpoint",

@@ -41,7 +41,7 @@ test.each([{}, { path: "~/.docker" }])(
     const create = () => makeSink(kind, options, testDeps())
     expect(create).toThrow(ConfigError)
     expect(create).toThrow(
-      "path: there is no home directory: say which file with path=/…/config.json, or set DOCKER_CONFIG or HOME",
+      "path: there is no home directory: name the file with path=/…/config.json, or set DOCKER_CONFIG or HOME",
     )
   },
 )

@@ -50,7 +50,9 @@ test("a socket that takes nothing is said once", async () => {
   const { notify, warnings } = await opened({ NOTIFY_SOCKET: "/nowhere/notify" })
   notify?.({ READY: 1 })
   notify?.({ WATCHDOG: 1 })
-  expect(warnings).toEqual(["systemd cannot be told how things are: /nowhere/notify takes no message"])
+  expect(warnings).toEqual([
+    "cannot report the state to systemd: /nowhere/notify does not accept the message",
+  ])
 })
 
 test("where no datagram can be sent, systemd's own program is asked", async () => {

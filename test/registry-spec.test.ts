@@ -206,7 +206,7 @@ test("flags replace the tables, and that is said", async () => {
   expect(both.reading.notes).toEqual(["--registry replaces the [[registry]] tables of c.toml"])
 })
 
-test("a region of the file stands beside its tables", async () => {
+test("a region of the file is set beside its tables", async () => {
   expect(
     await linesOf({ tables: { registry: [{ host: HOST }], region: ["us-east-1", "us-east-2"] } }),
   ).toEqual([`${HOST} ecr eu-west-1`, "own ecr us-east-1", "own ecr us-east-2"])

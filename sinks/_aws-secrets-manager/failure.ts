@@ -17,27 +17,27 @@ const meanings: Meanings = {
   InvalidRequestException: {
     code: "deleted",
     text: "the secret is scheduled for deletion, or belongs to another service of AWS",
-    hint: "`aws secretsmanager restore-secret --secret-id NAME` takes a deletion back; else choose another name",
+    hint: "run `aws secretsmanager restore-secret --secret-id NAME` to undo a deletion; else choose another name",
   },
   DecryptionFailure: {
     code: "kms-key",
-    text: "the secret's KMS key does not open it",
-    hint: "see that the key is enabled, and allow kms:Decrypt on it",
+    text: "the secret cannot be decrypted with its KMS key",
+    hint: "check that the key is enabled, and allow kms:Decrypt on it",
   },
   EncryptionFailure: {
     code: "kms-key",
-    text: "the KMS key does not encrypt",
+    text: "the KMS key cannot encrypt the secret",
     hint: "kms_key is the id, ARN or alias/… of a symmetric, enabled key in the secret's region; allow kms:GenerateDataKey on it",
   },
   LimitExceededException: {
     code: "secret-limit",
-    text: "the account has as many secrets in this region as AWS allows, or this one too many versions",
-    hint: "delete some; versions older than a day go by themselves",
+    text: "the account has as many secrets in this region as AWS allows, or this secret has too many versions",
+    hint: "delete some; versions older than a day go away by themselves",
   },
   ResourceExistsException: {
     code: "conflict",
-    text: "somebody else made it at the same moment",
-    hint: "the next attempt sees what it is",
+    text: "somebody else created it at the same moment",
+    hint: "try again: the next attempt looks at what it is",
     retryable: true,
   },
 }
@@ -49,5 +49,5 @@ function permissionHint(action: string): string {
     return `allow secretsmanager:GetSecretValue on the secret and kms:Decrypt ${KEY}; with adopt=true it is not needed`
   if (action === "secretsmanager:DescribeSecret")
     return "allow secretsmanager:DescribeSecret on the secret; with adopt=true it is not needed"
-  return `allow secretsmanager:PutSecretValue and, to make it, secretsmanager:CreateSecret and secretsmanager:TagResource on the secret, and kms:GenerateDataKey and kms:Decrypt ${KEY}`
+  return `allow secretsmanager:PutSecretValue and, to create it, secretsmanager:CreateSecret and secretsmanager:TagResource on the secret, and kms:GenerateDataKey and kms:Decrypt ${KEY}`
 }

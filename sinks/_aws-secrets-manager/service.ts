@@ -59,7 +59,7 @@ function sizeProblem(value: string, target: string): DeliveryError | undefined {
   return targetError(TYPE, target, {
     code: "too-long",
     says: `the secret would be ${size.toLocaleString("en-GB")} bytes long, and AWS takes ${MAX_BYTES.toLocaleString("en-GB")}`,
-    hint: "{account} and {region} in the name give each registry a secret of its own",
+    hint: "put {account} and {region} into the name, to give each registry a secret of its own",
   })
 }
 

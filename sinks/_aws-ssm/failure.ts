@@ -31,29 +31,29 @@ const meanings: Meanings = {
   },
   ParameterPatternMismatchException: {
     code: "allowed-pattern",
-    text: "its AllowedPattern does not let the login in",
-    hint: "choose another name or format, or delete the parameter, which then is made anew",
+    text: "its AllowedPattern does not allow the login",
+    hint: "choose another name or format, or delete the parameter, which is then created again",
   },
   HierarchyTypeMismatchException: {
     code: "parameter-type",
-    text: "it is of another type, which AWS does not change",
+    text: "it is of another type, which AWS cannot change",
     hint: "delete it, and the next delivery makes it a SecureString",
   },
   ParameterAlreadyExists: {
     code: "conflict",
-    text: "somebody else made it at the same moment",
-    hint: "the next attempt sees what it is",
+    text: "somebody else created it at the same moment",
+    hint: "try again: the next attempt looks at what it is",
     retryable: true,
   },
   TooManyUpdates: {
     code: "throttled",
-    text: "it is being updated by somebody else too",
-    hint: "it passes by itself",
+    text: "somebody else is updating it too",
+    hint: "this clears up by itself",
     retryable: true,
   },
   ValidationException: {
     code: "invalid",
-    text: "AWS does not take it",
+    text: "AWS rejected it",
     hint: "the words in brackets are AWS's own; `ecrelay sinks aws-ssm` lists what can be set",
   },
 }
@@ -65,5 +65,5 @@ function permissionHint(action: string): string {
     return `allow ssm:GetParameters on the parameter and kms:Decrypt ${KEY}; with adopt=true ssm:PutParameter alone is enough`
   if (action === "ssm:ListTagsForResource")
     return "allow ssm:ListTagsForResource on the parameter; with adopt=true it is not needed"
-  return `allow ssm:PutParameter and, to make it, ssm:AddTagsToResource on the parameter, and ${KEY} kms:Encrypt (advanced: kms:GenerateDataKey and kms:Decrypt)`
+  return `allow ssm:PutParameter and, to create it, ssm:AddTagsToResource on the parameter, and ${KEY} kms:Encrypt (advanced: kms:GenerateDataKey and kms:Decrypt)`
 }

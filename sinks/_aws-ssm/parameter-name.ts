@@ -6,9 +6,9 @@ const MAX_LEVELS = 15
 
 /** What is wrong with a parameter's name, or undefined. */
 export function parameterNameProblem(name: string): string | undefined {
-  if (!/^[\w./-]+$/.test(name)) return "a parameter's name may hold letters, digits and _ . - / only"
+  if (!/^[\w./-]+$/.test(name)) return "a parameter's name may hold only letters, digits and _ . - /"
   if (/^\/?(?:aws|ssm)/i.test(name)) return "a parameter's name may not begin with aws or ssm"
-  if (name.includes("/") && !name.startsWith("/")) return "a parameter's name with levels begins with /"
+  if (name.includes("/") && !name.startsWith("/")) return "a parameter's name with levels must begin with /"
   if (name.endsWith("/") || name.includes("//")) return "a parameter's name may not have an empty level"
   if (name.split("/").length - 1 > MAX_LEVELS)
     return `a parameter's name may not have more than ${MAX_LEVELS} levels`

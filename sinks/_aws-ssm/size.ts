@@ -17,9 +17,9 @@ export type Sizing = { readonly tier: Tier | undefined; readonly format: LoginFo
 export function sizeLimit({ tier, format }: Sizing): { readonly limit: number; readonly wayOut: string } {
   const isStandard = tier === undefined || tier === "Standard"
   const bigger =
-    "tier=Intelligent-Tiering or tier=Advanced holds 8,192 characters, at AWS's price for advanced ones"
+    "tier=Intelligent-Tiering or tier=Advanced holds 8,192 characters, at AWS's price for advanced parameters"
   const shorter = "format=password stores the password alone"
-  const elsewhere = "sink aws-secrets-manager holds 65,536"
+  const elsewhere = "use the sink aws-secrets-manager, which holds 65,536"
   const waysOut = [
     isStandard ? [bigger] : [],
     format === "password" ? [] : [shorter],

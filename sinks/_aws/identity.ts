@@ -13,10 +13,10 @@ export const identityOptions = {
       v.check(isRegion, "is not a region, such as eu-west-1"),
     ),
   ),
-  profile: v.optional(textOption("AWS profile to deliver with, instead of whoever fetches the token")),
+  profile: v.optional(textOption("AWS profile to deliver with, instead of the one that fetches the token")),
   role_arn: v.optional(
     v.pipe(
-      listOption("Role to assume for the delivery; several are a chain, each assumed from the one before"),
+      listOption("Role to assume for the delivery; several form a chain, each assumed from the one before"),
       v.check(
         (arns) => arns.every(isRoleArn),
         "is not the ARN of a role, such as arn:aws:iam::123456789012:role/deliver",

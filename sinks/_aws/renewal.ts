@@ -57,7 +57,7 @@ export function blindSharingProblem(
   if (deliveries.length < 2) return undefined
   return targetError(sink, target, {
     code: "unreadable",
-    says: `may not be read, and ${deliveries.length} registries share it; what it holds of others would be lost`,
+    says: `may not be read, and ${deliveries.length} registries share it; the logins of the others would be lost`,
     hint: `allow ${readAction} on it, or put {account} and {region} into its name`,
   })
 }

@@ -62,14 +62,14 @@ export async function checkOne<Item extends Text>(
 ): Promise<Finding> {
   const subject = target.name
   const { store, policy, readAction } = service
-  if (look === "missing") return { level: "ok", subject, message: "is not there yet and will be made" }
+  if (look === "missing") return { level: "ok", subject, message: "is not there yet and will be created" }
   if (look instanceof CallError) {
     if (!policy.adopt || !isDenied(look)) throw look
-    const message = "may not be read, so that every delivery writes it"
+    const message = "may not be read, so every delivery writes it"
     return { level: "warning", code: "unread", subject, message, fix: `allow ${readAction} on it` }
   }
   if (!policy.adopt && !(await store.isOurs(target.slot)))
     throw service.notOurs(look, wholeSlot(target, policy.format))
-  const fine: Finding = { level: "ok", subject, message: "can be read, and is ours to write" }
+  const fine: Finding = { level: "ok", subject, message: "can be read, and written by ecrelay" }
   return service.find?.(look, target) ?? fine
 }

@@ -29,7 +29,7 @@ export async function visitStore<T>(
     signal.throwIfAborted()
     if (!(error instanceof CallError)) throw error
     const permissionHint = () =>
-      "allow sts:AssumeRole on each role for whoever assumes it, and let the role trust them; external_id is the one that the role asks for"
+      "allow sts:AssumeRole on each role for the identity that assumes it, and let the role trust that identity; external_id is the one that the role asks for"
     throw asDeliveryError(error, { sink, target: place, aws: deps.aws, meanings: {}, permissionHint })
   }
 }

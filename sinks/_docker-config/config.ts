@@ -44,7 +44,8 @@ export function parseDockerConfig(bytes: Uint8Array | undefined): DockerConfig |
   const root = json.splitObject(document)
   if (!root) return "is not a JSON object"
   const other = keysLike(root, "auths").find((key) => key !== "auths")
-  if (other) return `"${other}" in it is "auths" to docker, and nothing to others: write it small`
+  if (other)
+    return `"${other}" in it means "auths" to docker and nothing to other programs: write it in lower case`
   const auths = objectMember(root, "auths")
   if (!auths) return '"auths" in it is not an object'
   const helpers = keysLike(root, "credHelpers").map((key) => ({ key, object: objectMember(root, key) }))
@@ -92,13 +93,13 @@ export function storedLogin(config: DockerConfig, host: string): StoredLogin | u
       : login.userName === ECR_USER_NAME
         ? undefined
         : `user name is not ${ECR_USER_NAME}`
-  const differs = fault ?? (rivals[0] ? `"${rivals[0]}" stands beside it` : undefined)
+  const differs = fault ?? (rivals[0] ? `"${rivals[0]}" is set beside it` : undefined)
   const twin = config.twins.get(host)?.[0]
   const elsewhere =
     twin &&
     (key === host
-      ? `it stands under "${twin}" too, which some clients take first`
-      : `it stands under "${twin}" and not under the bare host, by which clients look first`)
+      ? `it is also under "${twin}", which some clients look at first`
+      : `it is under "${twin}" and not under the bare host, where clients look first`)
   return {
     auth: String(entry.auth ?? ""),
     expiresAt: login && expiryOf(login.password.reveal()),

@@ -109,7 +109,7 @@ export async function check(
 
 // Some clients take an entry whose key is not the bare host, as image names have it.
 function staleTwin(subject: string, twin: string): Finding {
-  const message = `the same registry stands there as "${twin}" too, which some clients take first`
+  const message = `the same registry is also there as "${twin}", which some clients look at first`
   const fix = "`ecrelay refresh` removes it"
   return { level: "warning", code: "stale-twin", subject, message, fix }
 }
@@ -130,7 +130,7 @@ function understood(bytes: Uint8Array | undefined, place: FilePlace): DockerConf
     {
       code: "invalid-config",
       says: config,
-      hint: "correct it by hand, or move it away to begin with a new one; it is left as it is",
+      hint: "correct it by hand, or move it away to start with a new one; nothing was changed",
     },
     place,
   )
@@ -140,6 +140,6 @@ function shadowedError(hiding: string, target: Target, { path, sink }: FilePlace
   return targetError(sink, target.name, {
     code: "shadowed",
     says: `${hiding} in the same file would hide the login from docker`,
-    hint: `remove ${hiding} from ${path}, or choose another file with path=, or add shadowed=allow if whoever pulls does not heed it`,
+    hint: `remove ${hiding} from ${path}, or choose another file with path=, or add shadowed=allow if whoever pulls ignores it`,
   })
 }

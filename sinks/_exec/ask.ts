@@ -66,8 +66,8 @@ export function answeredError(
 ): DeliveryError {
   return targetError("exec", target, {
     code: "command-answered",
-    says: show(answered.message) || "the command says no more than that",
-    hint: (answered.hint && show(answered.hint)) || "the command itself says so",
+    says: show(answered.message) || "the command gave no reason",
+    hint: (answered.hint && show(answered.hint)) || "see the command itself: it reports this",
     retryable: answered.retryable ?? false,
   })
 }

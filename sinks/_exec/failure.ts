@@ -13,12 +13,12 @@ const NOT_STARTED: Readonly<Record<string, Words>> = {
   ENOENT: {
     code: "command-missing",
     says: "there is no such program, or its first line #! names one that is not there",
-    hint: "correct command=; it begins with the full path of a program",
+    hint: "correct command=, which begins with the full path of a program",
   },
   EACCES: {
     code: "command-not-executable",
     says: "this user may not execute it",
-    hint: "`chmod +x` it, and let this user pass through each folder above it",
+    hint: "`chmod +x` it, and let this user enter each folder above it",
   },
   ENOEXEC: {
     code: "command-not-executable",
@@ -36,13 +36,13 @@ function execError(target: string, words: Words, cause?: unknown): DeliveryError
 export function unfoundFailure(name: string, place: string): DeliveryError {
   const words = name.endsWith("\r")
     ? {
-        says: "its first line #! ends with a carriage return, as Windows ends lines, which counts as a part of the name",
-        hint: "give the script Unix line ends: `dos2unix` it",
+        says: "its first line #! ends with a carriage return, as lines do on Windows, which is taken as part of the name",
+        hint: "give the script Unix line endings with `dos2unix`",
       }
     : /[ \t]/.test(name)
       ? {
-          says: `its first line #! has env look for '${name}', blanks and all, which is in no folder of its PATH`,
-          hint: "let env split the line: #!/usr/bin/env -S and then the rest",
+          says: `its first line #! has env look for '${name}', spaces included, which is in no folder of its PATH`,
+          hint: "let env split the line: #!/usr/bin/env -S followed by the rest",
         }
       : {
           says: `its first line #! has env look for ${name}, which is in no folder of its PATH`,
@@ -57,7 +57,7 @@ export function startFailure(cause: unknown, place: string): unknown {
   if (typeof code !== "string" || !/^E[A-Z0-9]+$/.test(code)) return cause
   const words = NOT_STARTED[code] ?? {
     code: "command-not-started",
-    says: `the system did not start it, or did not hand it all of the logins (${code})`,
+    says: `the system did not start it, or did not pass it all of the logins (${code})`,
     hint: "run it by hand as the same user to see what the system says",
   }
   // Not the cause itself: its text would say nothing more, and may quote the arguments.
@@ -75,13 +75,13 @@ export function endFailure(
   if (how.by === "exit" && how.code === 0) return undefined
   const said = show(stderr)
   const toldUs = said && `: ${said}`
-  const byHand = `run it by hand with the document of \`ecrelay sinks exec --schema\` on standard input, action ${action}`
+  const byHand = `run it by hand with a document for action ${action} on standard input, as in \`ecrelay sinks exec --schema\``
   if (how.by === "exit")
     return execError(place, {
       code: "command-failed",
       says: `exit code ${how.code}${toldUs}`,
       hint: said
-        ? `mend what it complains about, or ${byHand}`
+        ? `fix what it complains about, or ${byHand}`
         : `it said nothing on standard error; ${byHand}`,
       retryable: how.code === EX_TEMPFAIL,
     })
@@ -89,20 +89,20 @@ export function endFailure(
     return execError(place, {
       code: "command-killed",
       says: `was ended by ${how.name}${toldUs}`,
-      hint: "find out who ended it: too little memory, an administrator, itself",
+      hint: "find out what ended it: too little memory, an administrator, or itself",
       retryable: true,
     })
   if (how.by === "timeout")
     return execError(place, {
       code: "timeout",
       says: `not done within ${timeoutMs / 1000} s, and ended with all that it had started${toldUs}`,
-      hint: "see what it waits for, or give it more with timeout=",
+      hint: "see what it waits for, or give it more time with timeout=",
       retryable: true,
     })
   return execError(place, {
     code: "answer-too-long",
-    says: "wrote more on standard output than any answer holds",
-    hint: "let it write its answer there and nothing else",
+    says: "wrote more on standard output than any answer needs",
+    hint: "let it write only its answer there",
   })
 }
 
@@ -111,6 +111,6 @@ export function answerFailure(place: string, action: Action, fault: string): Del
   return execError(place, {
     code: "answer-invalid",
     says: `answered ${fault}`,
-    hint: `\`ecrelay sinks exec --schema\` shows what to answer to ${action}; leave ${action} out of answers= where it does not answer`,
+    hint: `\`ecrelay sinks exec --schema\` shows what to answer to ${action}; leave ${action} out of answers= if it does not answer`,
   })
 }

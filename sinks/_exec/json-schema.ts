@@ -9,8 +9,8 @@ export function protocolSchema(): string {
   const entries = Object.entries({ ...named(requests, ""), ...named(answers, "-answer") })
   const schema = {
     $schema: "https://json-schema.org/draft/2020-12/schema",
-    title: "What ecrelay tells a command on standard input",
-    description: "A command that is given with answers=ACTION writes ACTION-answer on standard output",
+    title: "What ecrelay sends a command on standard input",
+    description: "A command with answers=ACTION writes ACTION-answer on standard output",
     oneOf: Object.keys(requests).map((action) => ({ $ref: `#/$defs/${action}` })),
     $defs: Object.fromEntries(entries.map(([name, one]) => [name, jsonSchema(one)])),
   }

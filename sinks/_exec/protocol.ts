@@ -15,14 +15,14 @@ const instant = (text: string) =>
   v.pipe(v.string(), v.isoTimestamp("must be a time like 2026-11-24T04:00:00Z"), v.description(text))
 
 const registryEntries = {
-  host: described("The registry's host as it stands in image names; an answer names a registry by it"),
+  host: described("The registry's host as in image names; an answer names a registry by it"),
   account: described("Twelve digits, as text since some begin with a zero; `public` for ECR Public"),
   region: described("AWS's region"),
 }
 const loginEntries = {
   username: described("Always AWS so far"),
   password: described("What docker login takes as password"),
-  expiresAt: instant("When the login ends, in UTC"),
+  expiresAt: instant("When the login expires, in UTC"),
 }
 
 function requestSchema<const Name extends Action, Entries extends v.ObjectEntries>(
@@ -55,8 +55,10 @@ export const answers = {
         v.strictObject({
           host,
           outcome: v.picklist(["delivered", "unchanged"]),
-          expiresAt: v.optional(instant("When what is held now ends; without it: the login that was given")),
-          warning: v.optional(described("What the person should know although it worked")),
+          expiresAt: v.optional(
+            instant("When the login held now expires; without it: the login that was given"),
+          ),
+          warning: v.optional(described("What the user should know although it worked")),
         }),
         v.strictObject({
           host,
@@ -64,7 +66,7 @@ export const answers = {
           message,
           hint,
           retryable: v.optional(
-            v.pipe(v.boolean(), v.description("Whether the same may well succeed in a moment")),
+            v.pipe(v.boolean(), v.description("Whether the same call may well succeed in a moment")),
           ),
         }),
       ]),
@@ -77,7 +79,7 @@ export const answers = {
         v.strictObject({
           host,
           state: v.literal("held"),
-          expiresAt: v.optional(instant("When what is held ends; without it: unknown")),
+          expiresAt: v.optional(instant("When the login held expires; without it: unknown")),
           differs: v.optional(described("Why it is not what would be written, such as `host is …`")),
         }),
         v.strictObject({ host, state: v.literal("unreadable"), message, hint }),
@@ -89,7 +91,7 @@ export const answers = {
       v.strictObject({
         level: v.picklist(["ok", "warning", "error"]),
         message: described("What was found"),
-        host: v.optional(described("The host that it is about; without it: the whole")),
+        host: v.optional(described("The host that it is about; without it: all of them")),
         fix: v.optional(described("What to do about it")),
       }),
     ),
@@ -131,8 +133,8 @@ export function parseAnswer<Name extends Action>(action: Name, text: string): An
   if (parsed.success) return parsed.output as Answer<Name>
   const path = v.getDotPath(parsed.issues[0])
   return path === null
-    ? "JSON of another form"
-    : `JSON of another form: ${path.slice(0, 60)} is not as it must be`
+    ? "JSON of the wrong shape"
+    : `JSON of the wrong shape: ${path.slice(0, 60)} is not as it should be`
 }
 
 const registryOf = ({ host, account, region }: Registry) => ({ host, account, region })

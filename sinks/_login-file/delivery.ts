@@ -114,7 +114,7 @@ function openTo(mode: number, subject: string): readonly Finding[] {
   )
   if (may.length === 0) return []
   const message = `mode ${formatMode(mode)} lets everybody on this machine ${may.join(" and ")} the login`
-  const fix = "mode=0640 with owner=:GROUP lets in one group"
+  const fix = "use mode=0640 with owner=:GROUP to let in one group only"
   return [{ level: "warning", code: "open-to-all", subject, message, fix }]
 }
 
@@ -149,13 +149,13 @@ function storedIn(
 
 const NOT_OURS: Words = {
   code: "not-ours",
-  says: "holds something else than one ECR login",
-  hint: "name a file that is for this login alone with path=, or add adopt=true to replace all that it holds",
+  says: "holds something other than one ECR login",
+  hint: "name a file for this login alone with path=, or add adopt=true to replace everything in it",
 }
 
 const PASSWORD_FORM: Words = {
   code: "password-form",
-  says: "readers of this form would not find the password as it is",
+  says: "programs that read this format would not get the password as it is",
   hint: "choose format=json, or a template with {auth}, which is user name and password in base64",
 }
 

@@ -34,12 +34,12 @@ async function loadNumber(
 
 const unknown = (database: "passwd" | "group", name: string): Words => ({
   code: "unknown-owner",
-  says: `this machine knows no ${database === "group" ? "group" : "user"} ${name}, to whom owner= gives it`,
-  hint: `correct owner=; \`getent ${database}\` lists those that there are`,
+  says: `this machine knows no ${database === "group" ? "group" : "user"} ${name}, whom owner= names`,
+  hint: `correct owner=; \`getent ${database}\` lists them`,
 })
 
 const unanswered = (name: string): Words => ({
   code: "unknown-owner",
-  says: `\`getent\` could not be asked who ${name} is, to whom owner= gives it`,
+  says: `\`getent\` could not be run to look up ${name}, whom owner= names`,
   hint: "give numbers, such as owner=1000:1000; `id` shows them",
 })

@@ -65,7 +65,7 @@ export function textProblem(text: string): string | undefined {
     return "must hold {password}, or {auth}, which is user name and password in base64"
   return isReadBack(text)
     ? undefined
-    : "what is written by it could not be read again: put what no login holds, such as a blank or a line break, around {password} and {auth}"
+    : "ecrelay could not read back what it would write: put something that no login holds, such as a space or a line break, around {password} and {auth}"
 }
 
 const SAMPLE: Registry = {
@@ -119,7 +119,7 @@ export function parseText(template: Template, text: string, registry: Registry):
   if (login) return login
   for (const other of Object.values(templates)) {
     const found = loginIn(other, text, registry)
-    if (found) return { ...found, differs: "it is a login in another form" }
+    if (found) return { ...found, differs: "it is a login in another format" }
   }
   return undefined
 }

@@ -92,7 +92,7 @@ function listOf<T>(
     throw fault(about, `${what} returned ${answer.length} results for ${length} targets`)
   const odd = answer.findIndex((one) => !v.is(schema, one))
   if (odd >= 0)
-    throw fault(about, `${what} returned something else than the contract has as number ${odd + 1}`)
+    throw fault(about, `${what} returned something that the contract does not allow, as number ${odd + 1}`)
   return answer as readonly T[]
 }
 

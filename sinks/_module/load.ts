@@ -31,7 +31,7 @@ async function findFile(path: string, uid: number | undefined): Promise<string> 
     if ("fault" in found)
       throw wrong(`${path}: is not loaded, since ${found.part} ${found.fault}; ${found.hint}`)
     if ((await stat(found.file)).isFile()) return found.file
-    throw wrong(`${path}: is no file`)
+    throw wrong(`${path}: is not a file`)
   } catch (error) {
     if (error instanceof ConfigError) throw error
     throw wrong(`${path}: ${systemWords(error)}`)
@@ -56,11 +56,11 @@ function kindFrom(make: Module, path: string): SinkKind {
   const { issues: [issue] = [], success } = v.safeParse(KIND, kind)
   if (!success)
     throw wrong(
-      `${path}: its function returns no sink: ${(issue && v.getDotPath(issue)) ?? "it"} is not as \`ecrelay sinks module --types\` says`,
+      `${path}: its function does not return a sink: ${(issue && v.getDotPath(issue)) ?? "it"} does not match \`ecrelay sinks module --types\``,
     )
   const found = kind as SinkKind
   if (Object.hasOwn(found.options.entries, "path"))
-    throw wrong(`${path}: path is the option that names the file; its own option needs another name`)
+    throw wrong(`${path}: path is the option that names the file; the module's own option needs another name`)
   return found
 }
 
@@ -70,7 +70,7 @@ function systemWords(error: unknown): string {
   const code = error instanceof Error && "code" in error ? String(error.code) : ""
   if (code === "ENOENT" || code === "ENOTDIR") return "there is no such file"
   if (code === "EACCES" || code === "EPERM")
-    return "this user may not read it; let it pass through each folder above"
+    return "this user may not read it; let this user enter each folder above it"
   if (code) return `the file system answers ${code}`
   throw error
 }
@@ -81,5 +81,5 @@ function wordsOf(cause: unknown): string {
   const { message = String(first), code } = first as { readonly message?: string; readonly code?: string }
   const line = message.split("\n")[0]?.trim().slice(0, 300) ?? ""
   if (code !== "ERR_MODULE_NOT_FOUND") return line
-  return `${line}; a package is found in node_modules beside the file, and what ecrelay has comes in as the function's argument`
+  return `${line}; packages are looked for in node_modules beside the file, and what ecrelay provides is passed as the function's argument`
 }

@@ -51,7 +51,7 @@ onEachServer((place) => {
     const results = deliver(sink, credential)
     expect(await outcomesOf(results)).toEqual(["delivered", "permission-denied"])
     const { message, hint = "", retryable } = await errorOf(results)
-    expect(message).toEndWith("new: the user may not make new connections")
+    expect(message).toEndWith("new: the user may not create new connections")
     expect(hint).toEndWith("; or create the connection once in Airflow (type docker)")
     expect({ retryable, findings }).toMatchObject({
       retryable: false,

@@ -136,9 +136,9 @@ test.each([
   ["größe", undefined],
   ["x".repeat(250), undefined],
   ["x".repeat(251), "is longer than the 250 characters that Airflow's table holds"],
-  ["a b", "may hold letters, digits and _ # ! ( ) - . : / \\ only"],
-  ["a'b", "may hold letters, digits and _ # ! ( ) - . : / \\ only"],
-  ["a\n", "may hold letters, digits and _ # ! ( ) - . : / \\ only"],
+  ["a b", "may hold only letters, digits and _ # ! ( ) - . : / \\"],
+  ["a'b", "may hold only letters, digits and _ # ! ( ) - . : / \\"],
+  ["a\n", "may hold only letters, digits and _ # ! ( ) - . : / \\"],
 ])("%p as a connection id: %p", (connId, problem) => {
   expect(connIdProblem(connId)).toBe(problem as string)
 })

@@ -133,7 +133,7 @@ describe("with adopt=true and ssm:PutParameter alone", () => {
         level: "warning",
         code: "unread",
         subject: TARGET,
-        message: "may not be read, so that every delivery writes it",
+        message: "may not be read, so every delivery writes it",
         fix: "allow ssm:GetParameters on it",
       },
     ])
@@ -156,10 +156,10 @@ test("looks at ten parameters with one call", async () => {
 })
 
 test.each([
-  [{ host: `https://${REGISTRY.host}` }, "it is the login of another host"],
+  [{ host: `https://${REGISTRY.host}` }, "it is the login for another host"],
   [{ login: "somebody" }, "user name is not AWS"],
-  [{ port: 443 }, "it holds more than this login, or holds it in another form"],
-  [{ password: undefined }, "it holds no login to this registry in the form of format=airflow"],
+  [{ port: 443 }, "it holds more than this login, or holds it in another format"],
+  [{ password: undefined }, "it holds no login to this registry as format=airflow writes it"],
 ])("a login of ours that became %j is told and repaired, however long it lives", async (change, words) => {
   const longer = makeCredential({ registry: REGISTRY, expiresAt: NOW + hours(12) })
   await deliver({}, longer)
@@ -219,9 +219,9 @@ test.each<[Refusal, string, boolean]>([
     "its KMS key cannot be used (key is disabled)",
     false,
   ],
-  [{ type: "ParameterPatternMismatchException" }, "its AllowedPattern does not let the login in", false],
-  [{ type: "HierarchyTypeMismatchException" }, "it is of another type, which AWS does not change", false],
-  [{ type: "TooManyUpdates" }, "it is being updated by somebody else too", true],
+  [{ type: "ParameterPatternMismatchException" }, "its AllowedPattern does not allow the login", false],
+  [{ type: "HierarchyTypeMismatchException" }, "it is of another type, which AWS cannot change", false],
+  [{ type: "TooManyUpdates" }, "somebody else is updating it too", true],
   [{ type: "ThrottlingException" }, "AWS throttled the call", true],
   [{ type: "InternalServerError", status: 500 }, "the call to AWS failed", true],
   [{ type: "ExpiredTokenException" }, "the AWS credentials have expired", false],
@@ -237,7 +237,7 @@ test("an error that quotes the value is told without the quotation", async () =>
   const part = credential.password.reveal().slice(100, 160)
   server.refuse("ssm:PutParameter", { type: "ValidationException", message: `Value '${part}' is too long` })
   const result = await deliver({}, credential)
-  expect(textOf(result)).toContain(`${TARGET}: AWS does not take it`)
+  expect(textOf(result)).toContain(`${TARGET}: AWS rejected it`)
   expect(textOf(result)).not.toContain(part.slice(10, 40))
 })
 

@@ -79,8 +79,8 @@ test.each([
   [{ name: "/x", conn_id: "ecr" }, "conn_id: the name /x has no place for it; put {conn_id} there"],
   [{ name: "/x/{user}" }, "name: /x/{user}: {user} is not a placeholder"],
   [{ name: "/aws/login" }, "name: /aws/login: a parameter's name may not begin with aws or ssm"],
-  [{ name: "ecr/login" }, "name: ecr/login: a parameter's name with levels begins with /"],
-  [{ name: "/ecr login" }, "name: /ecr login: a parameter's name may hold letters, digits and _ . - / only"],
+  [{ name: "ecr/login" }, "name: ecr/login: a parameter's name with levels must begin with /"],
+  [{ name: "/ecr login" }, "name: /ecr login: a parameter's name may hold only letters, digits and _ . - /"],
   [{ name: "/x", external_id: "us" }, "external_id: is for a role, and none is named"],
 ])("refuses %j before any call", (options, message) => {
   expect(() => sinkFor({ ...options })).toThrow(message)

@@ -193,16 +193,16 @@ test("reads what stands for a host, and why it is not what we would write", asyn
   expect(await heldBy({ auths: { [HOST]: { auth } } })).toEqual(held)
   expect(await heldBy({ auths: { [HOST]: { auth }, [`https://${HOST}`]: { auth: "b2xk" } } })).toEqual({
     ...held,
-    differs: `it stands under "https://${HOST}" too, which some clients take first`,
+    differs: `it is also under "https://${HOST}", which some clients look at first`,
   })
   expect(await heldBy({ auths: { [HOST]: {} } })).toEqual({ state: "missing" })
   expect(await heldBy({ auths: { [`https://${HOST}`]: { auth } } })).toEqual({
     ...held,
-    differs: `it stands under "https://${HOST}" and not under the bare host, by which clients look first`,
+    differs: `it is under "https://${HOST}" and not under the bare host, where clients look first`,
   })
   expect(await heldBy({ auths: { [HOST]: { auth, identitytoken: "t" } } })).toEqual({
     ...held,
-    differs: `"identitytoken" stands beside it`,
+    differs: `"identitytoken" is set beside it`,
   })
   expect(await heldBy({ auths: { [HOST]: { auth: "??" } } })).toEqual({
     state: "held",
@@ -232,7 +232,7 @@ test("refuses a config whose logins stand where docker alone would find them", a
   const { code, message } = await failureOf(file)
   expect({ code, message }).toEqual({
     code: "invalid-config",
-    message: `${file}: "Auths" in it is "auths" to docker, and nothing to others: write it small`,
+    message: `${file}: "Auths" in it means "auths" to docker and nothing to other programs: write it in lower case`,
   })
 })
 
@@ -312,7 +312,9 @@ test("check finds a twin of the registry's entry, and a refresh removes it", asy
     const sink = sinkFor(path)
     return (await sink.check?.(sink.targets(REGISTRY), calm()))?.filter(({ level }) => level === "warning")
   }
-  expect(await check()).toMatchObject([{ message: expect.stringContaining(`"https://${HOST}" too`) }])
+  expect(await check()).toMatchObject([
+    { message: expect.stringContaining(`also there as "https://${HOST}"`) },
+  ])
   await deliver(path)
   expect(await check()).toEqual([])
 })

@@ -146,7 +146,7 @@ test.each([
   ["exec,command=/bin/push 'x", "command: has an unclosed quote"],
   ["exec,command=/bin/push,timeout=30", "timeout: must be a time with its unit"],
   ["exec,command=/bin/push,timeout=0s", "timeout: must be a time with its unit"],
-  ["exec,command=/bin/push,answers=yes", "answers.0: must be of deliver, read, check"],
+  ["exec,command=/bin/push,answers=yes", "answers.0: must be among deliver, read, check"],
   ["exec,command=/bin/push,env=A=B", "env.0: must be names of variables"],
 ])("refuses %s: %s", async (text, complaint) => {
   const made = createSink(parseSinkText(text, "--sink"), { exec: async () => kind }, testDeps())
@@ -212,7 +212,7 @@ test.each([
   ["#!/nowhere/sh\n", "command-missing", "its first line #! names one that is not there"],
   ["#! /usr/bin/env no-such-shell\n", "command-missing", "has env look for no-such-shell"],
   ["#!/usr/bin/env -S X=1 no-such-shell -e\n", "command-missing", "has env look for no-such-shell"],
-  ["#!/usr/bin/env sh -e\n", "command-missing", "has env look for 'sh -e', blanks and all"],
+  ["#!/usr/bin/env sh -e\n", "command-missing", "has env look for 'sh -e', spaces included"],
   ["#!/bin/sh\r\n", "command-missing", "ends with a carriage return"],
   ["#!/usr/bin/env sh\r\n", "command-missing", "ends with a carriage return"],
   ["#!/usr/bin\n", "command-not-executable", "this user may not execute it"],
@@ -304,10 +304,10 @@ test("does not believe what a command read that ended badly", async () => {
 test.each([
   ["nothing", ""],
   ["no JSON", "echo done"],
-  ["JSON of another form: registries is not as it must be", "echo '{}'"],
-  ["JSON of another form: more is not as it must be", `echo '{"registries": [], "more": 1}'`],
+  ["JSON of the wrong shape: registries is not as it should be", "echo '{}'"],
+  ["JSON of the wrong shape: more is not as it should be", `echo '{"registries": [], "more": 1}'`],
   [
-    "JSON of another form: registries.0.outcom is not as it must be",
+    "JSON of the wrong shape: registries.0.outcom is not as it should be",
     answering({ registries: [{ host: HOST, outcome: "delivered", outcom: "failed" }] }),
   ],
 ])("refuses an answer that is %s", async (fault, script) => {

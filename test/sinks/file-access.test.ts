@@ -161,7 +161,7 @@ testUnless(LACKS.root, "knows owners by their names", async () => {
 test.each([
   ["nobody-here", {}, "knows no user nobody-here", "getent passwd"],
   ["0:nobody-here", {}, "knows no group nobody-here", "getent group"],
-  ["daemon", { env: { PATH: "/nowhere" } }, "could not be asked who daemon is", "owner=1000:1000"],
+  ["daemon", { env: { PATH: "/nowhere" } }, "could not be run to look up daemon", "owner=1000:1000"],
 ])("says of an owner %s that cannot be found what to do", async (owner, deps, says, hint) => {
   const file = newFile()
   const result = await deliver(file, { owner }, LOGIN, deps)

@@ -66,7 +66,7 @@ describe.each([...RUNTIMES])("under %s", (_, command) => {
     await writeFile(file, theirs)
     const { out, error, code } = await run(["--sink", `file,path=${file},format=netrc`])
     expect({ out, code }).toMatchObject({
-      out: expect.stringMatching(/^failed .*holds something else than one ECR login.*hint: .*adopt=true/s),
+      out: expect.stringMatching(/^failed .*holds something other than one ECR login.*hint: .*adopt=true/s),
       code: 1,
     })
     expect(out + error).not.toContain("c2VjcmV0")

@@ -124,7 +124,7 @@ test("JSON tells an expiry that its password does not", async () => {
 })
 
 test.each([
-  ["of another form", {}, netrc, "it is a login in another form"],
+  ["of another form", {}, netrc, "it is a login in another format"],
   ["to another registry", { format: "json" }, toZero, "it is the login to another registry"],
 ])("a login %s is replaced, however long it lives", async (_, options, textOf, differs) => {
   const later = fresh(REGISTRY, 12.5)
@@ -163,7 +163,7 @@ test.each([
   const result = await deliver(file, fresh(), options)
   const error = result?.outcome === "failed" ? result.error : undefined
   expect(error).toMatchObject({ code: "not-ours", retryable: false, target: file })
-  expect(error?.message).toBe(`${file}: holds something else than one ECR login`)
+  expect(error?.message).toBe(`${file}: holds something other than one ECR login`)
   expect(error?.hint).toContain("adopt=true")
   expect(await held(file, options)).toMatchObject({ state: "unreadable", error: { code: "not-ours" } })
   const sink = makeSink(kind, { path: file, ...options })
@@ -172,7 +172,7 @@ test.each([
   ])
   expect(snapshotOf(dirname(file))).toEqual(before)
   const adopt = { ...options, adopt: "true" }
-  expect(await held(file, adopt)).toMatchObject({ state: "held", differs: expect.stringContaining("else") })
+  expect(await held(file, adopt)).toMatchObject({ state: "held", differs: expect.stringContaining("other") })
   expect(await deliver(file, fresh(), adopt)).toMatchObject({ outcome: "delivered" })
   expect(await held(file, options)).toMatchObject({ state: "held", expiresAt: NOW + hours(12) })
 })
@@ -213,9 +213,12 @@ test.each([
   [{ path: "/etc/{acount}" }, /\{acount\} is not a placeholder/],
   [{ template: "{password} {hots}" }, /\{hots\} is not a placeholder; there are \{host\}, .* and \{region\}/],
   [{ template: "{host}" }, /must hold \{password\}, or \{auth\}/],
-  [{ template: "{password}{account}" }, /could not be read again: put what no login holds/],
-  [{ template: "{password}-{region}" }, /could not be read again/],
-  [{ template: "{auth}{password}" }, /could not be read again/],
+  [
+    { template: "{password}{account}" },
+    /could not read back what it would write: put something that no login holds/,
+  ],
+  [{ template: "{password}-{region}" }, /could not read back/],
+  [{ template: "{auth}{password}" }, /could not read back/],
   [{ template: "{password}", format: "json" }, /takes the place of format/],
   [{ format: "yaml" }, /format|Expected/],
   [{ mode: "rw" }, /octal mode/],

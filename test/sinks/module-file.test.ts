@@ -61,7 +61,7 @@ describe("refuses", () => {
     [
       "an import of what only ecrelay has",
       () => written("import * as v from 'valibot-not-here'; export default v"),
-      /cannot be loaded: .*valibot-not-here.*; a package is found in node_modules beside the file, and what ecrelay has comes in/,
+      /cannot be loaded: .*valibot-not-here.*; packages are looked for in node_modules beside the file, and what ecrelay provides is passed/,
     ],
     [
       "no default export",
@@ -81,12 +81,12 @@ describe("refuses", () => {
     [
       "a function that returns nothing",
       () => written(`${RETURNS}undefined`),
-      /returns no sink: it is not as/,
+      /does not return a sink: it does not match/,
     ],
     [
       "a sink without a type",
       () => written(`${RETURNS}({ summary: "", permissions: [], options: v.strictObject({}), create() {} })`),
-      /returns no sink: type is not as `ecrelay sinks module --types` says/,
+      /does not return a sink: type does not match `ecrelay sinks module --types`/,
     ],
     [
       "options that are not strict",
@@ -94,13 +94,9 @@ describe("refuses", () => {
         written(
           `${RETURNS}({ type: "x", summary: "", permissions: [], options: v.object({}), create() {} })`,
         ),
-      /returns no sink: options\.type is not as/,
+      /does not return a sink: options\.type does not match/,
     ],
-    [
-      "an option of the name path",
-      () => sinkWith("", "path: v.string()"),
-      /its own option needs another name/,
-    ],
+    ["an option of the name path", () => sinkWith("", "path: v.string()"), /own option needs another name/],
   ] as const)("%s", async (_, path, complaint) => {
     expect(await complaintAbout(make(typeof path === "function" ? path() : path))).toMatch(complaint)
   })
@@ -178,10 +174,13 @@ describe("takes for a fault of the module", () => {
   test.each([
     ["deliver: async () => undefined,", "deliver returned no list"],
     ["deliver: async () => [],", "deliver returned 0 results for 1 targets"],
-    ["deliver: async () => ['done'],", "deliver returned something else than the contract has as number 1"],
+    [
+      "deliver: async () => ['done'],",
+      "deliver returned something that the contract does not allow, as number 1",
+    ],
     [
       "deliver: async () => [{ outcome: 'failed', error: new Error('x') }],",
-      "deliver returned something else",
+      "deliver returned something that",
     ],
     ["deliver: async () => { null.x },", "deliver threw TypeError: "],
     ["deliver() { throw 'a text' },", "deliver threw Error: a text"],
@@ -196,7 +195,7 @@ describe("takes for a fault of the module", () => {
 
   test("what it reads", async () => {
     expect(await failureOf("read: async () => [{ state: 'gone' }],", read)).toContain(
-      "read returned something else",
+      "read returned something that",
     )
   })
 

@@ -136,7 +136,7 @@ export const airflowCases: readonly Case[] = [
     make: (lab) => throughMwaa(lab, INVOKERS.admin, "mistyped"),
   },
   {
-    text: "MWAA does not take the call",
+    text: "MWAA rejected the call",
     fault: "an environment that is not available",
     make: (lab) =>
       throughMwaa(lab, INVOKERS.admin, ENVIRONMENT, (mwaa) =>

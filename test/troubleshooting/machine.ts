@@ -94,7 +94,7 @@ export const machineCases: readonly Case[] = [
     },
   },
   {
-    text: "holds something else than one ECR login",
+    text: "holds something other than one ECR login",
     fault: "a file that is somebody else's",
     make: (lab) => intoFile(lab, "format=json", (file) => writeFile(file, "[diary]\n")),
   },
@@ -162,7 +162,7 @@ export const machineCases: readonly Case[] = [
     make: (lab) => byCommand(lab, "#!/bin/sh\nsleep 600\n", "timeout=1s", "2s"),
   },
   {
-    text: "JSON of another form",
+    text: "JSON of the wrong shape",
     fault: "an answer of another form",
     make: (lab) => byCommand(lab, "#!/bin/sh\ncat >/dev/null; echo '{}'\n", "answers=deliver"),
   },
@@ -177,7 +177,7 @@ export const machineCases: readonly Case[] = [
     make: (lab) => byModule(lab, "export default ("),
   },
   {
-    text: "returned something else than the contract has",
+    text: "returned something that the contract does not allow",
     fault: "a module that breaks the contract",
     make: (lab) => byModule(lab, sinkWhoseDeliver("async () => ['done']")),
   },
