@@ -105,7 +105,7 @@ test("whose credentials a file of long ago would name is a warning", () => {
     expect.stringContaining("s3_config_file, profile no longer choose the credentials"),
   ])
   expect(ofExtra({ profile: "old" }).warnings).toEqual([
-    expect.stringContaining("profile no longer name whose credentials count"),
+    expect.stringContaining("profile no longer choose the credentials"),
   ])
 })
 
