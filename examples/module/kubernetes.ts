@@ -58,7 +58,7 @@ const kubernetes: Module = ({ v, defineSink, DeliveryError, ConfigError, isTrans
     const { auth, ...rivals } = (entry ?? {}) as Fields
     const pair = decode(String(auth))
     if (!pair.startsWith("AWS:") || Object.keys(rivals).length > 0)
-      return { expiresAt: undefined, differs: "it is not written as AWS's login" }
+      return { expiresAt: undefined, differs: "it is not in the form of AWS's login" }
     return { expiresAt: expiryOf(pair.slice("AWS:".length)) }
   }
 
@@ -117,7 +117,7 @@ const kubernetes: Module = ({ v, defineSink, DeliveryError, ConfigError, isTrans
           .fetch(`${address}${path}`, { ...request, redirect: "manual" })
           .catch((cause) => {
             signal.throwIfAborted()
-            const hint = `see whether ${address} answers, and whether NODE_EXTRA_CA_CERTS names its CA`
+            const hint = `check whether ${address} answers, and whether NODE_EXTRA_CA_CERTS names its CA`
             throw failure(target, "the API cannot be reached", "unreachable", hint, isTransient(cause))
           })
         const { ok, status } = response
@@ -126,11 +126,11 @@ const kubernetes: Module = ({ v, defineSink, DeliveryError, ConfigError, isTrans
           signal.throwIfAborted()
           return { status, json }
         }
-        const renew = "see whether the token has expired, and whether it is of this cluster"
+        const renew = "check whether the token has expired, and whether it is for this cluster"
         if (status === 401) throw failure(target, "the API does not know the token", "unauthorized", renew)
         const allow = "allow get, create and update on secrets in the namespace"
         if (status === 403) throw failure(target, "RBAC forbids it", "forbidden", allow)
-        const hint = "the API server's own log tells why"
+        const hint = "the API server's own log says why"
         throw failure(target, `the API answers ${status}`, "api-failed", hint, isTransient({ status }))
       }
 
@@ -166,7 +166,7 @@ const kubernetes: Module = ({ v, defineSink, DeliveryError, ConfigError, isTrans
           : await ask(target, "POST", secrets, made, signal)
         const create = "create the namespace, or correct namespace="
         if (status === 404 && !secret) throw failure(target.name, "has no namespace", "no-namespace", create)
-        const again = "it is tried again, and looked at anew"
+        const again = "this is retried, and looked at afresh"
         if (status >= 400)
           throw failure(target.name, "was changed meanwhile", "changed-meanwhile", again, true)
         return { outcome: "delivered", expiresAt }

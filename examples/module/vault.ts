@@ -70,14 +70,14 @@ const vault: Module = ({ v, defineSink, DeliveryError, isEcrHost, isTransient, o
         const url = `${address.replace(/\/+$/, "")}/v1/${path}`
         const response = await deps.fetch(url, { ...request, headers, signal }).catch((cause) => {
           signal.throwIfAborted()
-          const hint = `see whether ${address} answers, and whether its certificate is trusted`
+          const hint = `check whether ${address} answers, and whether its certificate is trusted`
           throw failure(target, "Vault cannot be reached", "unreachable", hint, isTransient(cause))
         })
         const { ok, status } = response
         if (ok || status === 400 || status === 404) return { status, json: await response.json() }
         const allow = `let the token's policy have create, update and read on ${path}`
         if (status === 403) throw failure(target, "Vault refuses the token", "refused", allow, false)
-        const hint = "see whether Vault is sealed or overloaded"
+        const hint = "check whether Vault is sealed or overloaded"
         throw failure(target, `Vault answers ${status}`, "vault-failed", hint, isTransient({ status }))
       }
 
@@ -90,7 +90,7 @@ const vault: Module = ({ v, defineSink, DeliveryError, isEcrHost, isTransient, o
       function requireOurs({ name: target, registry }: Target, data: Found["data"]): void {
         if (!data || adopt || data.host === registry.host || isEcrHost(String(data.host))) return
         const hint = "choose another name, or add adopt=true"
-        throw failure(target, "holds something else than a login to ECR", "not-ours", hint, false)
+        throw failure(target, "holds something other than a login to ECR", "not-ours", hint, false)
       }
 
       async function deliver({ target, credential }: Delivery, signal: AbortSignal): Promise<DeliveryResult> {
@@ -102,7 +102,7 @@ const vault: Module = ({ v, defineSink, DeliveryError, isEcrHost, isTransient, o
         if (data?.host === wanted.host && outlives(expiryIn(data), credential, deps.clock.now()))
           return { outcome: "unchanged", expiresAt: expiryIn(data) }
         const { status } = await ask(target, { data: wanted, options: { cas: version } }, signal)
-        const hint = "it is tried again; if it stays so, see whether mount is a KV engine of version 2"
+        const hint = "this is retried; if it persists, check whether mount is a KV engine of version 2"
         if (status >= 400) throw failure(target.name, `Vault answers ${status}`, "not-taken", hint, true)
         return { outcome: "delivered", expiresAt: credential.expiresAt }
       }
@@ -110,7 +110,7 @@ const vault: Module = ({ v, defineSink, DeliveryError, isEcrHost, isTransient, o
       async function read(target: Target, signal: AbortSignal): Promise<Held> {
         const { data } = await look(target, signal)
         if (!data) return { state: "missing" }
-        const differs = data.host === target.registry.host ? {} : { differs: "its host is another" }
+        const differs = data.host === target.registry.host ? {} : { differs: "its host is different" }
         return { state: "held", expiresAt: expiryIn(data), ...differs }
       }
 

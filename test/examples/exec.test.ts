@@ -108,7 +108,7 @@ exit 0
       .deliver()
       .catch((error: Error) => error)
     expect(String(error)).toMatch(
-      /exit code 1: .*update out of sequence \| service worker keeps its old login$/,
+      /exit code 1: .*update out of sequence \| service worker still has its old login$/,
     )
     expect(updates()).toHaveLength(2)
     const unknown = await swarm("unix:///x", ["gone", "web"])
