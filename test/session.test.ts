@@ -331,7 +331,7 @@ test("run delivers, is ready, and ends with 0 when it is stopped", async () => {
     .map((line) => JSON.parse(line))
   expect(lines.map(({ message }) => message.split(";")[0])).toEqual([
     "keeping 1 target fresh",
-    expect.stringMatching(/^docker-config .*: delivered until /),
+    expect.stringMatching(/^docker-config .*: delivered, good until /),
     "ready: every target holds a fresh login",
     "stopped",
   ])

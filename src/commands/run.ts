@@ -206,9 +206,9 @@ function logOutcome(
   log: Log,
 ): void {
   const fields = { sink, target, registry, outcome }
-  const until = expiresAt === undefined ? "" : ` until ${formatInstant(expiresAt)}`
+  const until = expiresAt === undefined ? "" : `, good until ${formatInstant(expiresAt)}`
   const word = failures > 0 ? `${outcome} again after ${counted(failures, "failure")}` : outcome
-  log("info", `${sink} ${target}: ${word}${until}; next in ${formatDuration(nextMs)}`, {
+  log("info", `${sink} ${target}: ${word}${until}; next refresh in ${formatDuration(nextMs)}`, {
     ...fields,
     expiresAt: expiresAt && new Date(expiresAt).toISOString(),
   })
