@@ -124,7 +124,7 @@ async function demo(): Promise<void> {
     await show(stage, "What they hold now", ["status", ...SINKS])
     await showRun(stage, ["run", "--interval", "2s", ...SINKS])
     await show(stage, "And at the end", ["status", ...SINKS])
-    if ((await neighbours(home)) !== before) throw new Error("something beside the logins has changed")
+    if ((await neighbours(home)) !== before) throw new Error("something other than the logins has changed")
     const tokens = aws.calls.filter(({ operation }) => operation === "GetAuthorizationToken").length
     console.log(
       `\n${tokens} tokens were fetched for three refreshes of two targets; the Docker Hub login, docker's other`,

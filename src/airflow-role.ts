@@ -105,7 +105,7 @@ function readParameters(
   if (!externalId || !("ExternalId" in known)) return parameters
   warn(
     parameters.ExternalId
-      ? "external_id has no effect beside assume_role_kwargs.ExternalId"
+      ? "external_id has no effect next to assume_role_kwargs.ExternalId"
       : "external_id works here, but no longer in Airflow: write assume_role_kwargs.ExternalId instead",
   )
   return { ExternalId: externalId, ...parameters }

@@ -47,7 +47,7 @@ function timedOut({ sink, target }: About, cause: unknown): DeliveryError {
     sink,
     target,
     code: "timeout",
-    hint: "see whether the target is slow or hangs, or allow more with --timeout",
+    hint: "check whether the target is slow or hangs, or allow more with --timeout",
     retryable: true,
     cause,
   })

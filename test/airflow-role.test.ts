@@ -72,7 +72,7 @@ test("an external id at the top counts with a warning, and not beside its proper
   ])
   const both = ofExtra({ role_arn: ROLE, external_id: "old", assume_role_kwargs: { ExternalId: "new" } })
   expect(both.role?.parameters).toMatchObject({ ExternalId: "new" })
-  expect(both.warnings).toEqual([expect.stringContaining("external_id has no effect beside")])
+  expect(both.warnings).toEqual([expect.stringContaining("external_id has no effect next to")])
 })
 
 test.each(["123456789012", 123456789012])(

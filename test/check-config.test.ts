@@ -190,7 +190,7 @@ onEachServer((place) => {
         name: "an id that differs in nothing but case",
         level: "error",
         code: "conn-id-taken",
-        says: "the database treats connection ecr as the same as ECR",
+        says: "the database cannot tell connection ecr from ECR",
         fix: "use conn_id=ECR",
         make: ({ insert }) => insert({ ...OURS, conn_id: "ECR", plain: "x" }),
         mend: async () => ({ argv: ["--sink", "airflow-db,conn_id=ECR"] }),

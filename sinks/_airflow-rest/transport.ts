@@ -106,7 +106,7 @@ export function endedEarly({ reason }: AbortSignal): RestError {
   const late = (reason as { name?: unknown } | undefined)?.name === "TimeoutError"
   return new RestError(late ? "not done in time" : "stopped before it was done", {
     code: late ? "timeout" : "stopped",
-    hint: late ? "see whether the server is slow or hangs, or allow more with --timeout" : "run it again",
+    hint: late ? "check whether the server is slow or hangs, or allow more with --timeout" : "run it again",
     retryable: late,
   })
 }

@@ -35,7 +35,7 @@ export async function findConnection(
 function likeOf(connId: string): AirflowError {
   return new AirflowError(`the database treats it as ${connId}`, {
     code: "conn-id-taken",
-    hint: `its collation does not tell the two apart: write ${connId}`,
+    hint: `its collation does not tell the two apart: write it as ${connId}`,
   })
 }
 

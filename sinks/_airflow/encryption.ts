@@ -41,7 +41,7 @@ export async function chooseEncryption(
   if (encrypted === 0) return { keys: undefined, warning: `the password is stored as plain text: ${why}` }
   throw new AirflowError(`${why}, but ${countEncrypted(encrypted)}`, {
     code: "fernet-key-missing",
-    hint: "give Airflow's key with fernet_key, or store plain text beside it with allow_plaintext=true",
+    hint: "give Airflow's key with fernet_key, or store plain text next to it with allow_plaintext=true",
   })
 }
 

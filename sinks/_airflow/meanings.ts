@@ -93,7 +93,7 @@ export const MEANINGS: readonly Meaning[] = [
     codes: /^(3D000|ER_BAD_DB_ERROR)$/,
     code: "database-missing",
     message: "there is no such database",
-    hint: "check the name at the end of the URL; `airflow db check` tells what Airflow uses",
+    hint: "check the name at the end of the URL; `airflow db check` shows what Airflow uses",
   },
   {
     codes: /^(42P01|ER_NO_SUCH_TABLE)$/,

@@ -69,7 +69,7 @@ export function takenFor(connId: string, owner: string): AirflowError {
     ? `use conn_id=${owner} instead, or rename that connection in Airflow`
     : "delete or rename that connection in Airflow, or choose another conn_id"
   return new AirflowError(
-    `the database treats connection ${connId} as the same as ${usable ? owner : quoted(owner)}`,
+    `the database cannot tell connection ${connId} from ${usable ? owner : quoted(owner)}`,
     {
       code: "conn-id-taken",
       hint: `its collation does not tell the two apart: ${wayOut}`,

@@ -20,7 +20,7 @@ export function slotTemplates(naming: Naming): readonly string[] {
   const name = given ?? (format.startsWith("airflow") ? airflowName : undefined)
   if (name === undefined) throw wrong("name", `is required with format=${format}`)
   const takesConnId = name.includes(CONN_ID)
-  if (takesConnId && !connIds) throw wrong("conn_id", `is required: it stands in the name ${name}`)
+  if (takesConnId && !connIds) throw wrong("conn_id", `is required: the name ${name} holds it`)
   if (!takesConnId && connIds)
     throw wrong("conn_id", `the name ${name} has no place for it; put ${CONN_ID} there`)
   return connIds ? connIds.map((connId) => name.replaceAll(CONN_ID, () => connId)) : [name]

@@ -126,7 +126,7 @@ onEachServer((place) => {
       : `ssl_mode=REQUIRED&ssl_cert=${certificateFile}&ssl_key=${keyFile}`
     const error = await errorOf(deliver(airflow.sink({ url: `${airflow.url}?${options}` }), fresh()))
     expect(error).toMatchObject({ code: "login-refused", retryable: false })
-    expect(error.message).toContain("our certificate")
+    expect(error.message).toContain("our client certificate")
     expect(error.hint).toContain(isPostgres ? "sslcert" : "ssl_cert")
     expect(await outcomesOf(deliver(airflow.sink(), fresh()))).toEqual(["delivered"])
   })

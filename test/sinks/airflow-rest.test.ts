@@ -217,7 +217,7 @@ describe.each(APIS)("on %s", (api) => {
     const { code, message, hint } = await failureOf(sinkFor(server))
     expect({ code, message }).toEqual({
       code: "conn-id-taken",
-      message: `${server.url} ecr: the database treats connection ecr as the same as Ecr`,
+      message: `${server.url} ecr: the database cannot tell connection ecr from Ecr`,
     })
     expect(hint).toContain("conn_id=Ecr")
     expect(server.writes()).toBe(0)

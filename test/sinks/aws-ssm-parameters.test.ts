@@ -74,7 +74,7 @@ test("fills in account, region and host, and makes a parameter for every connect
 })
 
 test.each([
-  [{}, "conn_id: is required: it stands in the name /airflow/connections/{conn_id}"],
+  [{}, "conn_id: is required: the name /airflow/connections/{conn_id} holds it"],
   [{ format: "password" }, "name: is required with format=password"],
   [{ name: "/x", conn_id: "ecr" }, "conn_id: the name /x has no place for it; put {conn_id} there"],
   [{ name: "/x/{user}" }, "name: /x/{user}: {user} is not a placeholder"],
