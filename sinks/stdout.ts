@@ -51,7 +51,7 @@ const CLOSED = {
 }
 const FULL = {
   code: "no-space",
-  hint: "free some space on the file system that standard output is redirected to; a part of the login may have been written already",
+  hint: "free some space on the file system that standard output is redirected to; the file may hold a part of the login now",
 }
 
 async function write(

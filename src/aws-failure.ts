@@ -46,7 +46,7 @@ const MEANINGS: readonly {
     ],
     code: "credentials-invalid",
     text: "AWS does not know this access key",
-    hint: "the key may be deleted, of another partition, or mistyped, or, if it begins with ASIA, come without its AWS_SESSION_TOKEN; make a new one or fix AWS_ACCESS_KEY_ID",
+    hint: "the key may be deleted, of another partition or mistyped, or begin with ASIA and lack its AWS_SESSION_TOKEN; make a new one or fix AWS_ACCESS_KEY_ID",
   },
   {
     names: ["ExpiredTokenException", "ExpiredToken", "RequestExpired"],
@@ -151,7 +151,7 @@ const MEANINGS: readonly {
 const UNKNOWN = {
   code: "aws",
   text: "the call to AWS failed",
-  hint: "the words in brackets are AWS's own; the same call in the same environment shows whether the AWS CLI gets further",
+  hint: "the words in brackets are AWS's own; make the same call with the AWS CLI in the same environment to see whether it gets further",
 }
 
 /** What a failed call comes to. */

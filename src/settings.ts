@@ -52,7 +52,7 @@ export const SETTINGS: readonly Setting[] = [
     description: "The caller's own registry in this region (repeatable)",
     commands: ALL,
   },
-  { key: "profile", value: "NAME", description: "AWS profile to ask AWS with", commands: ALL },
+  { key: "profile", value: "NAME", description: "AWS profile to use", commands: ALL },
   {
     key: "role_arn",
     value: "ARN",

@@ -143,7 +143,7 @@ const MEANINGS = {
     codes: /^(ENOTFOUND|EAI_AGAIN)$/,
     code: "unreachable",
     message: "the server's name cannot be resolved",
-    hint: "check the host in url, and this machine's DNS",
+    hint: "check the host in url, and this machine's name resolution",
   },
   unreachable: {
     codes: /^(E[A-Z]+|Connection[A-Z]\w+|FailedToOpenSocket|Timeout)$/,

@@ -204,7 +204,7 @@ export const MEANINGS: readonly Meaning[] = [
     codes: /^(ENOTFOUND|EAI_AGAIN)$/,
     code: "unreachable",
     message: "the server's name cannot be resolved",
-    hint: "check the host in the URL, and this machine's DNS",
+    hint: "check the host in the URL, and this machine's name resolution",
   },
   {
     codes:

@@ -70,6 +70,6 @@ export async function checkOne<Item extends Text>(
   }
   if (!policy.adopt && !(await store.isOurs(target.slot)))
     throw service.notOurs(look, wholeSlot(target, policy.format))
-  const fine: Finding = { level: "ok", subject, message: "can be read, and written by ecrelay" }
+  const fine: Finding = { level: "ok", subject, message: "can be read, and is ecrelay's to write" }
   return service.find?.(look, target) ?? fine
 }

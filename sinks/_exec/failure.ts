@@ -36,7 +36,7 @@ function execError(target: string, words: Words, cause?: unknown): DeliveryError
 export function unfoundFailure(name: string, place: string): DeliveryError {
   const words = name.endsWith("\r")
     ? {
-        says: "its first line #! ends with a carriage return, as lines do on Windows, which is taken as part of the name",
+        says: "its first line #! ends with a carriage return, as lines on Windows do, and it counts as part of the name",
         hint: "give the script Unix line endings with `dos2unix`",
       }
     : /[ \t]/.test(name)
