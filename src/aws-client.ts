@@ -88,10 +88,13 @@ async function loadSettings(
     env,
     region,
     profileKeys,
-    requestHandler: new FetchHttpHandler({ customFetch }) as FetchHttpHandler,
+    requestHandler: new FetchHttpHandler({ customFetch, requestInit: followNoRedirect }) as FetchHttpHandler,
     ...(identity ? { identity } : {}),
   }
 }
+
+// AWS sends none. Whoever follows takes session token and login along, to a host that nobody named.
+const followNoRedirect = () => ({ redirect: "manual" }) as const
 
 // Where AWS_PROFILE names a profile that is not there, the SDK skips the keys of the environment too, and does not say why.
 async function unknownProfile(

@@ -212,6 +212,23 @@ test("an endpoint that is no ECR is no token either", async () => {
   expect(error.message).not.toContain("Welcome")
 })
 
+test("no redirect is followed: whose keys sign a call is told to nobody but whom it is for", async () => {
+  const asked: string[] = []
+  const elsewhere = Bun.serve({
+    port: 0,
+    hostname: "127.0.0.1",
+    fetch: ({ headers }) => Response.json({ asked: asked.push(headers.get("x-amz-security-token") ?? "") }),
+  })
+  const location = `http://127.0.0.1:${elsewhere.port}/`
+  const there = () => new Response("", { status: 307, headers: { location } })
+  const server = Bun.serve({ port: 0, hostname: "127.0.0.1", fetch: there })
+  const url = `http://127.0.0.1:${server.port}`
+  const error = await failureOf({ ...keysOf(), AWS_SESSION_TOKEN: "the-session", AWS_ENDPOINT_URL: url })
+  await Promise.all([server.stop(true), elsewhere.stop(true)])
+  expect(error).toMatchObject({ code: "not-aws", retryable: false })
+  expect(asked).toEqual([])
+})
+
 test.each([
   ['{"authorizationData":[{"authorizationToken":"QVdTOnA=","expiresAt":"soon"}]}'],
   ['{"authorizationData":[{"authorizationToken":"QVdTOnA="}]}'],

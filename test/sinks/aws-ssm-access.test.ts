@@ -241,6 +241,25 @@ test("an error that quotes the value is told without the quotation", async () =>
   expect(textOf(result)).not.toContain(part.slice(10, 40))
 })
 
+test("a redirect takes no login to a host that nobody named", async () => {
+  const asked: string[] = []
+  const listen = (answer: (request: Request) => Response) =>
+    Bun.serve({ port: 0, hostname: "127.0.0.1", fetch: answer })
+  const elsewhere = listen(({ url }) => Response.json({ Version: asked.push(url) }))
+  const location = `http://127.0.0.1:${elsewhere.port}/`
+  const gateway = listen(() => new Response("", { status: 307, headers: { location } }))
+  const redirecting = (async (input, init) => {
+    const request = new Request(input, init)
+    const isWrite = request.headers.get("x-amz-target") === "AmazonSSM.PutParameter"
+    return isWrite ? fetch(`http://127.0.0.1:${gateway.port}/`, request) : fetch(request)
+  }) as typeof fetch
+  const aws = accessTo(server.url, redirecting)
+  const result = await deliverTo(ssmSink(server.url, { conn_id: "ecr" }, { aws }), fresh())
+  await Promise.all([gateway.stop(true), elsewhere.stop(true)])
+  expect(result).toMatchObject({ outcome: "failed", error: { code: "not-aws" } })
+  expect(asked).toEqual([])
+})
+
 test("one parameter that may not be read does not keep its neighbours in the batch from their login", async () => {
   const registries = manyRegistries(3)
   server.refuse("ssm:GetParameters", { type: "AccessDeniedException" }, (name) =>
