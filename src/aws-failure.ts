@@ -1,6 +1,6 @@
 // What it means when AWS does not do what it was asked: the SDK's errors by name or code, in words for whoever runs
 // ecrelay, with the way out. Decided on names and codes, never on message text.
-import { FetchError, isTransient } from "./errors.ts"
+import { FetchError, isTransient, NO_ANSWER_OF_AWS } from "./errors.ts"
 
 /** A failed call to AWS in words. */
 export type AwsFailure = {
@@ -16,8 +16,6 @@ export type AwsFailure = {
 
 /** Error code: a file that should hold certificates holds none. */
 export const NO_PEM = "NO_PEM"
-/** Error code: an answer without anything that AWS answers with. */
-export const NO_ANSWER_OF_AWS = "NO_ANSWER_OF_AWS"
 
 const MEANINGS: readonly {
   readonly names: readonly string[]

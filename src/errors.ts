@@ -70,6 +70,9 @@ export class DeliveryError extends Error {
   }
 }
 
+/** Error code: an answer without anything that AWS answers with. */
+export const NO_ANSWER_OF_AWS = "NO_ANSWER_OF_AWS"
+
 /** Whether an error says of itself that the same call may succeed in a moment. */
 export function isRetryable(error: unknown): boolean {
   return (error instanceof FetchError || error instanceof DeliveryError) && error.retryable

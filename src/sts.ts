@@ -12,7 +12,7 @@ import {
 import type { AttributedAwsCredentialIdentity as Credentials } from "@aws-sdk/types"
 import { streamCollector } from "@smithy/fetch-http-handler"
 import { type AwsSettings, clientConfig } from "./aws.ts"
-import { NO_ANSWER_OF_AWS } from "./aws-failure.ts"
+import { NO_ANSWER_OF_AWS } from "./errors.ts"
 
 /** A role and what else AWS is told when it is assumed, by AWS's own names. */
 type Role = { readonly arn: string; readonly parameters: Readonly<Record<string, unknown>> }

@@ -1,7 +1,7 @@
 // Secrets Manager as values: what secrets hold, whether we made them, and the ways to write one. Each function is one
 // kind of call and rejects with a CallError; what to do about it is decided in `service.ts`.
 import type { SecretsManagerClient } from "@aws-sdk/client-secrets-manager"
-import { CallError, call, PARALLEL } from "../_aws/call.ts"
+import { CallError, call, emptyAnswer, PARALLEL } from "../_aws/call.ts"
 import { type Look, type SlotStore, TAG, type Text } from "../_aws/slot-service.ts"
 import type { StoreConfig } from "../_aws/visit.ts"
 import { inParallel } from "../_parallel.ts"
@@ -37,7 +37,10 @@ export async function openStore(config: StoreConfig, signal: AbortSignal): Promi
   async function lookAt(name: string): Promise<Look<Secret>> {
     try {
       const command = new sdk.GetSecretValueCommand({ SecretId: name })
-      const { SecretString } = await call("secretsmanager:GetSecretValue", () => client.send(command, until))
+      const { ARN, SecretString } = await call("secretsmanager:GetSecretValue", () =>
+        client.send(command, until),
+      )
+      if (!ARN) throw emptyAnswer("secretsmanager:GetSecretValue")
       // A secret of bytes holds no login of ours.
       return { value: SecretString ?? "" }
     } catch (error) {
@@ -62,11 +65,13 @@ export async function openStore(config: StoreConfig, signal: AbortSignal): Promi
         ...(kmsKey ? { KmsKeyId: kmsKey } : {}),
         ...(tagged ? { Tags: [TAG] } : {}),
       })
-      await call("secretsmanager:CreateSecret", () => client.send(command, until))
+      const { ARN } = await call("secretsmanager:CreateSecret", () => client.send(command, until))
+      if (!ARN) throw emptyAnswer("secretsmanager:CreateSecret")
     },
     put: async (name, value) => {
       const command = new sdk.PutSecretValueCommand({ SecretId: name, SecretString: value })
-      await call("secretsmanager:PutSecretValue", () => client.send(command, until))
+      const { ARN } = await call("secretsmanager:PutSecretValue", () => client.send(command, until))
+      if (!ARN) throw emptyAnswer("secretsmanager:PutSecretValue")
     },
   }
 }

@@ -2,7 +2,7 @@
 // is one kind of call and rejects with a CallError; what to do about it is decided in `service.ts`.
 import type { ParameterType, SSMClient } from "@aws-sdk/client-ssm"
 import { isTransient } from "../../src/errors.ts"
-import { CallError, call, PARALLEL } from "../_aws/call.ts"
+import { CallError, call, emptyAnswer, PARALLEL } from "../_aws/call.ts"
 import { type Look, type SlotStore, TAG } from "../_aws/slot-service.ts"
 import type { StoreConfig } from "../_aws/visit.ts"
 import { inParallel } from "../_parallel.ts"
@@ -48,11 +48,14 @@ export async function openStore(config: StoreConfig, signal: AbortSignal): Promi
   async function lookAt(names: readonly string[]): Promise<readonly (readonly [string, Look<Parameter>])[]> {
     try {
       const command = new sdk.GetParametersCommand({ Names: [...names], WithDecryption: true })
-      const { Parameters = [] } = await call("ssm:GetParameters", () => client.send(command, until))
+      const { Parameters = [], InvalidParameters = [] } = await call("ssm:GetParameters", () =>
+        client.send(command, until),
+      )
       const found = new Map(Parameters.map((one) => [one.Name, one]))
       return names.map((name) => {
         const one = found.get(name)
-        if (!one) return [name, "missing"]
+        if (!one)
+          return [name, InvalidParameters.includes(name) ? "missing" : emptyAnswer("ssm:GetParameters")]
         const { Value: value = "", Type: type = "SecureString", Version: version = 0, LastModifiedDate } = one
         return [name, { value, type, version, changedAt: LastModifiedDate?.getTime() }]
       })
@@ -79,7 +82,8 @@ export async function openStore(config: StoreConfig, signal: AbortSignal): Promi
       ...(tier ? { Tier: tier } : {}),
       ...(tags ? { Tags: [TAG] } : {}),
     })
-    await call("ssm:PutParameter", () => client.send(command, until))
+    const { Version } = await call("ssm:PutParameter", () => client.send(command, until))
+    if (Version === undefined) throw emptyAnswer("ssm:PutParameter")
   }
 
   return {

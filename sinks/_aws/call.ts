@@ -1,7 +1,7 @@
 // One call of AWS by its IAM action, and what its failure comes to: a DeliveryError that names target, action and way
 // out. AWS's own words stay in the message, unless they quote what was to be written.
 import type { Credential } from "../../src/credential.ts"
-import type { DeliveryError } from "../../src/errors.ts"
+import { type DeliveryError, NO_ANSWER_OF_AWS } from "../../src/errors.ts"
 import type { SinkDeps } from "../../src/sink.ts"
 import { targetError } from "../_target-error.ts"
 
@@ -25,6 +25,11 @@ export async function call<T>(action: string, work: () => Promise<T>): Promise<T
   } catch (cause) {
     throw new CallError(action, cause)
   }
+}
+
+/** An answer to a call without what AWS never leaves out: something else gave it, and did nothing. */
+export function emptyAnswer(action: string): CallError {
+  return new CallError(action, Object.assign(new Error("an empty answer"), { code: NO_ANSWER_OF_AWS }))
 }
 
 /**

@@ -191,6 +191,26 @@ test("a Secrets Manager that only stumbles over the look is not written to blind
   expect(server.secrets.has(name)).toBe(false)
 })
 
+test.each(["GetSecretValue", "CreateSecret", "PutSecretValue"])(
+  "an empty yes to %s, which AWS never says, is no delivery",
+  async (action) => {
+    const { name } = fresh()
+    if (action === "PutSecretValue")
+      server.secrets.set(name, { value: "old", keyId: undefined, tags: [], versions: 1 })
+    const hollow = (async (input, init) => {
+      const request = new Request(input, init)
+      const isThat = request.headers.get("x-amz-target") === `secretsmanager.${action}`
+      return isThat ? new Response("") : fetch(request)
+    }) as typeof fetch
+    const options = { conn_id: name.split("/").at(-1), adopt: true }
+    const sink = secretsSink(server.url, options, { aws: accessTo(server.url, hollow) })
+    expect(await deliverTo(sink, credential())).toMatchObject({
+      outcome: "failed",
+      error: { code: "not-aws" },
+    })
+  },
+)
+
 test.each([
   ["GetSecretValue", "secretsmanager:GetSecretValue"],
   ["CreateSecret", "secretsmanager:CreateSecret"],

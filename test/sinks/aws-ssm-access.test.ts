@@ -241,6 +241,30 @@ test("an error that quotes the value is told without the quotation", async () =>
   expect(textOf(result)).not.toContain(part.slice(10, 40))
 })
 
+describe("an answer without anything that AWS answers with", () => {
+  /** The parameter store, but for one action, to which something in front of it says an empty yes. */
+  const hollow = (action: string) =>
+    (async (input, init) => {
+      const request = new Request(input, init)
+      const isThat = request.headers.get("x-amz-target") === `AmazonSSM.${action}`
+      return isThat ? new Response("") : fetch(request)
+    }) as typeof fetch
+
+  test.each([[{}], [{ adopt: true }]])("to a write is no delivery, with %j", async (options) => {
+    const aws = accessTo(server.url, hollow("PutParameter"))
+    const sink = ssmSink(server.url, { conn_id: "ecr", ...options }, { aws })
+    expect(await deliverTo(sink, fresh())).toMatchObject({ outcome: "failed", error: { code: "not-aws" } })
+  })
+
+  test("to a look is no parameter that is missing", async () => {
+    const aws = accessTo(server.url, hollow("GetParameters"))
+    const sink = ssmSink(server.url, { conn_id: "ecr" }, { aws })
+    expect(await sink.read?.(sink.targets(REGISTRY), calm())).toMatchObject([
+      { state: "unreadable", error: { code: "not-aws" } },
+    ])
+  })
+})
+
 test("a redirect takes no login to a host that nobody named", async () => {
   const asked: string[] = []
   const listen = (answer: (request: Request) => Response) =>

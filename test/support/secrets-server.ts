@@ -30,6 +30,11 @@ type Input = {
   readonly Tags?: StoredSecret["tags"]
 }
 
+const namesOf = (Name: string) => ({
+  ARN: `arn:aws:secretsmanager:eu-central-1:1:secret:${Name}-AbCdEf`,
+  Name,
+})
+
 /** Starts a server. */
 export function startSecretsManager(): SecretsServer {
   const secrets = new Map<string, StoredSecret>()
@@ -42,19 +47,19 @@ export function startSecretsManager(): SecretsServer {
     return found
   }
   const answers: Readonly<Record<string, (input: Input) => object>> = {
-    GetSecretValue: ({ SecretId }) => ({ Name: SecretId, SecretString: known(SecretId).value }),
+    GetSecretValue: ({ SecretId }) => ({ ...namesOf(SecretId), SecretString: known(SecretId).value }),
     DescribeSecret: ({ SecretId }) => ({ Name: SecretId, Tags: known(SecretId).tags }),
     CreateSecret({ Name, SecretString, KmsKeyId, Tags = [] }) {
       if (Tags.length > 0 && refusals.has("TagResource")) throw refusals.get("TagResource")
       server.beforeCreate(Name, SecretString)
       if (secrets.has(Name)) throw "ResourceExistsException"
       secrets.set(Name, { value: SecretString, keyId: KmsKeyId, tags: Tags, versions: 1 })
-      return { Name }
+      return namesOf(Name)
     },
     PutSecretValue({ SecretId, SecretString }) {
       const before = known(SecretId)
       secrets.set(SecretId, { ...before, value: SecretString, versions: before.versions + 1 })
-      return { Name: SecretId }
+      return namesOf(SecretId)
     },
   }
   const http = Bun.serve({
