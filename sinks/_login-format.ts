@@ -62,7 +62,8 @@ const forms: Readonly<Record<LoginFormat, Form>> = {
   },
   password: {
     format: ({ password }) => password,
-    parse: (password, host) => ({ host, userName: ECR_USER_NAME, password, expiresAt: undefined }),
+    parse: (password, host) =>
+      password === "" ? undefined : { host, userName: ECR_USER_NAME, password, expiresAt: undefined },
   },
   json: {
     format: ({ host, userName, password, expiresAt }) =>

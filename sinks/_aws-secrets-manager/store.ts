@@ -1,12 +1,12 @@
 // Secrets Manager as values: what secrets hold, whether we made them, and the ways to write one. Each function is one
 // kind of call and rejects with a CallError; what to do about it is decided in `service.ts`.
-import type { SecretsManagerClient } from "@aws-sdk/client-secrets-manager"
-import { CallError, call, emptyAnswer, PARALLEL } from "../_aws/call.ts"
+import type { SecretsManagerClient, Tag } from "@aws-sdk/client-secrets-manager"
+import { CallError, call, emptyAnswer, isDenied, isNamed, PARALLEL } from "../_aws/call.ts"
 import { type Look, type SlotStore, TAG, type Text } from "../_aws/slot-service.ts"
 import type { StoreConfig } from "../_aws/visit.ts"
 import { inParallel } from "../_parallel.ts"
 
-/** A secret as it stands; of one that holds bytes, an empty text. */
+/** A secret as it stands; of one that holds bytes, or nothing yet, an empty text. */
 export type Secret = Text
 
 /** A secret to be made. */
@@ -46,18 +46,32 @@ export async function openStore(config: StoreConfig, signal: AbortSignal): Promi
     } catch (error) {
       signal.throwIfAborted()
       if (!(error instanceof CallError)) throw error
-      return error.errorName === "ResourceNotFoundException" ? "missing" : error
+      return isNamed(error, "ResourceNotFoundException") ? lookForEmpty(name) : error
     }
+  }
+
+  // AWS's answer is the same for a secret that nobody has given a value yet. Whoever may not tell the two apart tries to
+  // make it.
+  async function lookForEmpty(name: string): Promise<Look<Secret>> {
+    try {
+      await tagsOf(name)
+      return { value: "" }
+    } catch (error) {
+      signal.throwIfAborted()
+      if (!(error instanceof CallError)) throw error
+      return isNamed(error, "ResourceNotFoundException") || isDenied(error) ? "missing" : error
+    }
+  }
+
+  async function tagsOf(name: string): Promise<readonly Tag[]> {
+    const command = new sdk.DescribeSecretCommand({ SecretId: name })
+    return (await call("secretsmanager:DescribeSecret", () => client.send(command, until))).Tags ?? []
   }
 
   return {
     look: async (names) =>
       new Map(await inParallel(PARALLEL, names, async (name) => [name, await lookAt(name)] as const)),
-    isOurs: async (name) => {
-      const command = new sdk.DescribeSecretCommand({ SecretId: name })
-      const { Tags = [] } = await call("secretsmanager:DescribeSecret", () => client.send(command, until))
-      return Tags.some(({ Key }) => Key === TAG.Key)
-    },
+    isOurs: async (name) => (await tagsOf(name)).some(({ Key }) => Key === TAG.Key),
     create: async ({ name, value, kmsKey }, tagged) => {
       const command = new sdk.CreateSecretCommand({
         Name: name,

@@ -1,6 +1,6 @@
 // The sink contract for Secrets Manager: on moto, which nobody here wrote, and in every form on one of our own; then what
 // is special: ownership, keys, races, and secrets that are being deleted.
-import { afterAll, expect, test } from "bun:test"
+import { afterAll, describe, expect, test } from "bun:test"
 import { randomBytes } from "node:crypto"
 import kind from "../../sinks/aws-secrets-manager.ts"
 import { openSecretsManager, secretsSink } from "../support/aws-secrets.ts"
@@ -106,6 +106,44 @@ test("somebody else's secret is refused without a word of what it holds, until i
   const adopting = secretsSink(server.url, { conn_id: name.split("/").at(-1), adopt: true })
   expect(await deliverTo(adopting, credential())).toMatchObject({ outcome: "delivered" })
   expect(server.secrets.get(name)).toMatchObject({ keyId: "alias/theirs", tags: [], versions: 4 })
+})
+
+describe("a secret that nobody has given a value yet, as Terraform makes one", () => {
+  const OURS = [{ Key: "ecrelay", Value: "managed" }]
+  const made = (options: object, tags: typeof OURS) => {
+    const one = fresh(options)
+    server.secrets.set(one.name, { value: undefined, keyId: "alias/theirs", tags, versions: 0 })
+    return one
+  }
+
+  test.each([
+    [{ adopt: true }, []],
+    [{}, OURS],
+  ])("gets its first with %j and the tags %j", async (options, tags) => {
+    const { name, sink } = made(options, tags)
+    const login = credential()
+    expect(await deliverTo(sink, login)).toMatchObject({ outcome: "delivered" })
+    expect(server.secrets.get(name)).toMatchObject({ keyId: "alias/theirs", tags, versions: 1 })
+    expect(server.secrets.get(name)?.value).toContain(login.password.reveal())
+  })
+
+  test("is refused where it is somebody else's, and check says so too", async () => {
+    const { name, sink } = made({}, [])
+    expect(await deliverTo(sink, credential())).toMatchObject({
+      outcome: "failed",
+      error: { code: "not-ours", retryable: false },
+    })
+    expect(await sink.check?.(sink.targets(REGISTRY), calm())).toMatchObject([{ code: "not-ours" }])
+    expect(server.secrets.get(name)?.versions).toBe(0)
+  })
+
+  test.each(["airflow", "password"])("holds no login in the form %s", async (format) => {
+    const { name } = made({}, OURS)
+    const sink = secretsSink(server.url, { name, format })
+    expect(await sink.read?.(sink.targets(REGISTRY), calm())).toMatchObject([
+      { state: "held", expiresAt: undefined, differs: expect.stringContaining("it holds no login") },
+    ])
+  })
 })
 
 test("one that appears between look and write is not overwritten", async () => {

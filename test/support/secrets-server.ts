@@ -3,7 +3,8 @@
 
 /** A secret as the server keeps it. */
 type StoredSecret = {
-  readonly value: string
+  /** Undefined where nobody has given it a value yet. */
+  readonly value: string | undefined
   readonly keyId: string | undefined
   readonly tags: readonly { readonly Key: string; readonly Value: string }[]
   readonly versions: number
@@ -47,7 +48,11 @@ export function startSecretsManager(): SecretsServer {
     return found
   }
   const answers: Readonly<Record<string, (input: Input) => object>> = {
-    GetSecretValue: ({ SecretId }) => ({ ...namesOf(SecretId), SecretString: known(SecretId).value }),
+    GetSecretValue({ SecretId }) {
+      const { value } = known(SecretId)
+      if (value === undefined) throw "ResourceNotFoundException"
+      return { ...namesOf(SecretId), SecretString: value }
+    },
     DescribeSecret: ({ SecretId }) => ({ Name: SecretId, Tags: known(SecretId).tags }),
     CreateSecret({ Name, SecretString, KmsKeyId, Tags = [] }) {
       if (Tags.length > 0 && refusals.has("TagResource")) throw refusals.get("TagResource")
