@@ -34,6 +34,12 @@ const meanings: Meanings = {
     text: "the account has as many secrets in this region as AWS allows, or this secret has too many versions",
     hint: "delete some; versions older than a day go away by themselves",
   },
+  ResourceNotFoundException: {
+    code: "conflict",
+    text: "it is gone, or the KMS key that it is to be made with is not there",
+    hint: "where somebody deleted it at the same moment, the next attempt makes it; else correct kms_key",
+    retryable: true,
+  },
   ResourceExistsException: {
     code: "conflict",
     text: "somebody else created it at the same moment",

@@ -45,6 +45,12 @@ const meanings: Meanings = {
     hint: "try again: the next attempt looks at what it is",
     retryable: true,
   },
+  InvalidResourceId: {
+    code: "conflict",
+    text: "somebody deleted it at the same moment",
+    hint: "the next attempt makes it",
+    retryable: true,
+  },
   TooManyUpdates: {
     code: "throttled",
     text: "somebody else is updating it too",

@@ -30,7 +30,8 @@ export function parameterService(store: Store, policy: Policy, context: Context)
     make: (name, value) => make(writingOf(name, value), store, policy),
     replace: async (name, value, held, target) => {
       const plain = plaintextWarning(held, target, policy)
-      await replace({ ...writingOf(name, value), type: held.type }, store)
+      const version = await replace({ ...writingOf(name, value), type: held.type }, store)
+      if (version <= held.version) await tagAnew(name, store, policy)
       return plain && `${plain.message}; ${plain.fix}`
     },
     writeBlindly: (name, value) => writeBlindly(writingOf(name, value), store),
@@ -65,16 +66,25 @@ async function writeBlindly(writing: Writing, store: Store): Promise<void> {
   }
 }
 
-/** Overwrites a parameter, which stays advanced where it is. */
-async function replace(writing: Writing, store: Store): Promise<void> {
+// Somebody deleted it since we looked, and the write has made it anew.
+async function tagAnew(name: string, store: Store, { adopt }: Policy): Promise<void> {
   try {
-    await store.overwrite(writing)
+    await store.tag(name)
+  } catch (error) {
+    if (!adopt || !isDenied(error)) throw error
+  }
+}
+
+/** Overwrites a parameter, which stays advanced where it is, and resolves with its version. */
+async function replace(writing: Writing, store: Store): Promise<number> {
+  try {
+    return await store.overwrite(writing)
   } catch (error) {
     const mayBeDowngrade = writing.tier === undefined || writing.tier === "Standard"
     if (!mayBeDowngrade || !isNamed(error, "ValidationException")) throw error
     // AWS has no name for a refused downgrade. Intelligent-Tiering never makes an advanced parameter a standard one,
     // nor, for a value of this size, a standard one advanced.
-    await store.overwrite({ ...writing, tier: "Intelligent-Tiering" })
+    return store.overwrite({ ...writing, tier: "Intelligent-Tiering" })
   }
 }
 

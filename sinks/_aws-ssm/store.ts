@@ -30,8 +30,10 @@ export type Writing = {
 export type Store = SlotStore<Parameter> & {
   /** Makes a parameter, with our tag if asked; one that is there already is an error. */
   create(writing: Writing, tagged: boolean): Promise<void>
-  /** Gives a parameter a new value; its tags stay. */
-  overwrite(writing: Writing): Promise<void>
+  /** Gives a parameter a new value and resolves with its version; its tags stay. Makes one that is gone. */
+  overwrite(writing: Writing): Promise<number>
+  /** Gives a parameter our tag. */
+  tag(name: string): Promise<void>
 }
 
 const BATCH = 10
@@ -84,6 +86,7 @@ export async function openStore(config: StoreConfig, signal: AbortSignal): Promi
     })
     const { Version } = await call("ssm:PutParameter", () => client.send(command, until))
     if (Version === undefined) throw emptyAnswer("ssm:PutParameter")
+    return Version
   }
 
   return {
@@ -98,7 +101,14 @@ export async function openStore(config: StoreConfig, signal: AbortSignal): Promi
       const { TagList = [] } = await call("ssm:ListTagsForResource", () => client.send(command, until))
       return TagList.some(({ Key }) => Key === TAG.Key)
     },
-    create: (writing, tagged) => put(writing, "create", tagged),
+    create: async (writing, tagged) => {
+      await put(writing, "create", tagged)
+    },
     overwrite: (writing) => put(writing, "overwrite", false),
+    tag: async (name) => {
+      const about = { ResourceType: "Parameter", ResourceId: name } as const
+      const command = new sdk.AddTagsToResourceCommand({ ...about, Tags: [TAG] })
+      await call("ssm:AddTagsToResource", () => client.send(command, until))
+    },
   }
 }

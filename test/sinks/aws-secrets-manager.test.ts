@@ -172,6 +172,26 @@ test("one that we made, though AWS's answer got lost, is delivered", async () =>
   expect(server.secrets.get(name)?.versions).toBe(1)
 })
 
+test.each(["DescribeSecret", "PutSecretValue"])(
+  "one that somebody deletes right before %s is made by the next attempt",
+  async (action) => {
+    const { name, sink } = fresh()
+    await deliverTo(sink, credential(6))
+    const deleting = (async (input, init) => {
+      const request = new Request(input, init)
+      if (request.headers.get("x-amz-target") === `secretsmanager.${action}`) server.secrets.delete(name)
+      return fetch(request)
+    }) as typeof fetch
+    const options = { conn_id: name.split("/").at(-1) }
+    const meanwhile = secretsSink(server.url, options, { aws: accessTo(server.url, deleting) })
+    expect(await deliverTo(meanwhile, credential())).toMatchObject({
+      outcome: "failed",
+      error: { code: "conflict", retryable: true },
+    })
+    expect(await deliverTo(sink, credential())).toMatchObject({ outcome: "delivered" })
+  },
+)
+
 test("a connection id is taken as it is, also one that ends as an ARN does", () => {
   const sink = secretsSink(server.url, { conn_id: "ecr-docker" })
   expect(sink.targets(REGISTRY).map(({ slot }) => slot)).toEqual(["airflow/connections/ecr-docker"])

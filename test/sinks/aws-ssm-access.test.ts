@@ -96,6 +96,39 @@ describe("a parameter that ecrelay did not make", () => {
   })
 })
 
+describe("a parameter of ours that somebody deletes", () => {
+  /** The parameter store, where it is gone as soon as that action comes. */
+  const deletedBefore = (action: string) =>
+    accessTo(server.url, (async (input, init) => {
+      const request = new Request(input, init)
+      if (request.headers.get("x-amz-target") === `AmazonSSM.${action}`) server.parameters.delete(CONN)
+      return fetch(request)
+    }) as typeof fetch)
+  const deliverInto = (action: string, options: object = {}) =>
+    deliverTo(ssmSink(server.url, { conn_id: "ecr", ...options }, { aws: deletedBefore(action) }), fresh())
+
+  test("right before the write is made anew, and is ours", async () => {
+    server.seed(CONN, { tags: { ecrelay: "managed" }, version: 7 })
+    expect(await deliverInto("PutParameter")).toMatchObject({ outcome: "delivered" })
+    expect(server.parameters.get(CONN)).toMatchObject({ version: 1, tags: { ecrelay: "managed" } })
+    expect(await deliver()).toMatchObject({ outcome: "delivered" })
+  })
+
+  test("is made anew without the tag where adopt=true and only the tag may not be set", async () => {
+    server.seed(CONN, { version: 7 })
+    server.refuse("ssm:AddTagsToResource")
+    expect(await deliverInto("PutParameter", { adopt: true })).toMatchObject({ outcome: "delivered" })
+    expect(server.parameters.get(CONN)).toMatchObject({ version: 1, tags: {} })
+  })
+
+  test("before its tags are looked at is a parameter that the next attempt makes", async () => {
+    server.seed(CONN, { tags: { ecrelay: "managed" } })
+    const result = await deliverInto("ListTagsForResource")
+    expect(result).toMatchObject({ outcome: "failed", error: { code: "conflict", retryable: true } })
+    expect(await deliver()).toMatchObject({ outcome: "delivered" })
+  })
+})
+
 describe("with adopt=true and ssm:PutParameter alone", () => {
   beforeEach(() => {
     for (const action of ["ssm:GetParameters", "ssm:ListTagsForResource", "ssm:AddTagsToResource"])

@@ -1,7 +1,7 @@
 // A Parameter Store of our own on loopback, for the rules that moto does not keep: sizes, tiers that never go down, types
 // that never change, permissions per action, few writes a second. It is stricter than AWS where AWS's documents leave
 // it open: a write without a tier counts as one for the standard tier.
-import type { PutParameterRequest } from "@aws-sdk/client-ssm"
+import type { PutParameterRequest, Tag } from "@aws-sdk/client-ssm"
 
 /** A parameter as the server keeps it. */
 type Stored = {
@@ -78,6 +78,12 @@ export function startSsm({ writesPerSecond = Number.POSITIVE_INFINITY } = {}): S
       const tags = Object.entries(known(ResourceId).tags)
       return { TagList: tags.map(([Key, Value]) => ({ Key, Value })) }
     },
+    AddTagsToResource({ ResourceId, Tags }: { ResourceId: string; Tags: readonly Tag[] }) {
+      require("ssm:AddTagsToResource", ResourceId)
+      const before = known(ResourceId)
+      parameters.set(ResourceId, { ...before, tags: { ...before.tags, ...asRecord(Tags) } })
+      return {}
+    },
     PutParameter(input: PutParameterRequest) {
       const { Name: name = "", Overwrite, Tags } = input
       require("ssm:PutParameter", name)
@@ -153,7 +159,7 @@ function written(input: PutParameterRequest, before: Stored | undefined): Stored
   if (before?.tier === "Advanced" && tier === "Standard") throw invalid("You can't downgrade a parameter")
   if (Buffer.byteLength(value) > (tier === "Advanced" ? 8192 : 4096))
     throw invalid(`Value '${value}' at 'value' failed to satisfy constraint: it is too long`)
-  const tags = Object.fromEntries((Tags ?? []).map(({ Key = "", Value = "" }) => [Key, Value]))
+  const tags = asRecord(Tags ?? [])
   return {
     value,
     type,
@@ -163,6 +169,10 @@ function written(input: PutParameterRequest, before: Stored | undefined): Stored
     keyId: KeyId,
     tags: before?.tags ?? tags,
   }
+}
+
+function asRecord(tags: readonly Tag[]): Readonly<Record<string, string>> {
+  return Object.fromEntries(tags.map(({ Key = "", Value = "" }) => [Key, Value]))
 }
 
 function tierOf(tier: string | undefined, value: string, before: Stored | undefined): string {
