@@ -43,7 +43,22 @@ export async function loadProfileKeys(
   const [settings, credentials] = [files.configFile[name], files.credentialsFile[name]]
   if (!settings && !credentials) return undefined
   const services = settings?.services ? files.configFile[`services.${settings.services}`] : undefined
-  return { ...settings, ...regionOf(credentials), ...services }
+  return { ...settings, ...waysOf(credentials), ...regionOf(credentials), ...services }
+}
+
+// What says in a profile whose keys it stands for.
+const WAYS = [
+  ...["aws_access_key_id", "credential_process", "login_session", "role_arn", "sso_account_id"],
+  "web_identity_token_file",
+]
+
+function waysOf(keys: ProfileKeys = {}): ProfileKeys {
+  return Object.fromEntries(WAYS.filter((key) => keys[key]).map((key) => [key, keys[key]]))
+}
+
+/** Whether a profile says whose keys it stands for. */
+export function namesKeys(profileKeys: ProfileKeys): boolean {
+  return Object.keys(waysOf(profileKeys)).length > 0
 }
 
 // AWS's own tool takes a region from the credentials file too, before the one of the config file.

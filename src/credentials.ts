@@ -2,7 +2,7 @@
 // Looked up anew for every token, so that rotated keys and profiles need no restart.
 import type { AttributedAwsCredentialIdentity } from "@aws-sdk/types"
 import type { AirflowIdentity } from "./airflow-identity.ts"
-import type { AwsSettings } from "./aws.ts"
+import { type AwsSettings, namesKeys } from "./aws.ts"
 import type { Principal } from "./principal.ts"
 
 /** Keys as clients of the SDK take them; `$source` tells which links of the SDK's chain they came by. */
@@ -67,7 +67,20 @@ async function chainCredentials(profile: string | undefined, settings: AwsSettin
     clientConfig: { region: settings.region, requestHandler: settings.requestHandler },
     logger: SILENT,
   })
-  return chain()
+  const credentials = await chain()
+  if (namesKeys(settings.profileKeys) && !isOfProfile(credentials)) throw wayFailed()
+  return credentials
+}
+
+// Where a profile's own way to keys fails, the chain goes on to whoever the machine is, and we would ask as somebody else.
+function isOfProfile({ $source = {} }: Credentials): boolean {
+  return Object.keys($source).some((link) => /^CREDENTIALS_(PROFILE|SSO|PROCESS|LOGIN)/.test(link))
+}
+
+function wayFailed(): Error {
+  const words =
+    "the profile's own way to them failed, and this machine has others, which are not taken instead"
+  return Object.assign(new Error(words), { name: "CredentialsProviderError" })
 }
 
 // The chain would write its own warnings straight to the terminal.

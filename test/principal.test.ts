@@ -1,5 +1,5 @@
 // Principals: every way to be somebody towards AWS, with real profile files and the stand-in's STS.
-import { afterAll, beforeEach, expect, test } from "bun:test"
+import { afterAll, beforeAll, beforeEach, describe, expect, test } from "bun:test"
 import { DEMO_IDENTITY, type Identity, type StandIn, startAws } from "../scripts/aws.ts"
 import type { FetchError } from "../src/errors.ts"
 import { formatPrincipal, type Principal, principalOf } from "../src/principal.ts"
@@ -177,6 +177,63 @@ test("a profile that takes its keys from a program gets them, and the program's 
   const error = await failureOf({ profile: "fails" }, { HOME })
   expect(error.code).toBe("no-credentials")
   expect(`${error.message} ${error.hint}`).not.toContain("hunter2")
+})
+
+describe("on a machine with a role of its own", () => {
+  const startRole = () =>
+    Bun.serve({
+      port: 0,
+      hostname: "127.0.0.1",
+      fetch: () =>
+        Response.json({
+          AccessKeyId: DEMO_IDENTITY.accessKeyId,
+          SecretAccessKey: DEMO_IDENTITY.secretAccessKey,
+          Token: "the-machine",
+          Expiration: new Date(Date.now() + 3_600_000).toISOString(),
+        }),
+    })
+  let machine: ReturnType<typeof startRole>
+  beforeAll(() => {
+    machine = startRole()
+  })
+  afterAll(() => machine.stop(true))
+  const onMachine = () => ({ AWS_CONTAINER_CREDENTIALS_FULL_URI: `http://127.0.0.1:${machine.port}/` })
+  const role = "role_arn = arn:aws:iam::444444444444:role/pull"
+
+  test.each([
+    ["a program that fails", { config: "[profile pull]\ncredential_process = false\n" }],
+    [
+      "a program that fails, in the credentials file",
+      { credentials: "[pull]\ncredential_process = false\n" },
+    ],
+    ["a source that is not there", { config: `[profile pull]\n${role}\nsource_profile = gone\n` }],
+    [
+      "a ring of sources",
+      {
+        config: `[profile pull]\n${role}\nsource_profile = hub\n[profile hub]\n${role}\nsource_profile = pull\n`,
+      },
+    ],
+    ["half of a pair of keys", { credentials: "[pull]\naws_access_key_id = AKIDHALF\n" }],
+  ])("a profile with %s is an error, and the machine's own keys are not taken instead", async (_, files) => {
+    const HOME = await homeWith(files)
+    const refused = { code: "no-credentials", retryable: false, principal: "profile pull" }
+    expect(await failureOf({ profile: "pull" }, { HOME, ...onMachine() })).toMatchObject(refused)
+    expect((await failureOf({}, { HOME, ...onMachine(), AWS_PROFILE: "pull" })).code).toBe("no-credentials")
+    expect(standIn.calls).toEqual([])
+  })
+
+  test("a profile that says nothing of keys leaves them to the machine, as with AWS's own tool", async () => {
+    const HOME = await homeWith({ config: "[profile pull]\nregion = eu-west-1\n" })
+    expect(await accountOf({ profile: "pull" }, { HOME, ...onMachine() })).toBe("012345678901")
+    expect(await accountOf({}, { HOME, ...onMachine() })).toBe("012345678901")
+  })
+
+  test("a profile with a role that is assumed by the machine's own keys gets it", async () => {
+    const HOME = await homeWith({
+      config: `[profile pull]\n${role}\ncredential_source = EcsContainer\n`,
+    })
+    expect(await accountOf({ profile: "pull" }, { HOME, ...onMachine() })).toBe("444444444444")
+  })
 })
 
 test("two identities in two regions live side by side in one process", async () => {
