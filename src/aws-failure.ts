@@ -47,13 +47,14 @@ const MEANINGS: readonly {
     hint: "the key may be deleted, of another partition or mistyped, or begin with ASIA and lack its AWS_SESSION_TOKEN; make a new one or fix AWS_ACCESS_KEY_ID",
   },
   {
-    names: ["ExpiredTokenException", "ExpiredToken", "RequestExpired"],
+    names: ["ExpiredTokenException", "ExpiredToken"],
     code: "credentials-expired",
     text: "the AWS credentials have expired",
     hint: "renew the keys with their session token; a long-running service needs credentials that renew themselves, such as an instance role",
   },
   {
-    names: ["SignatureDoesNotMatch", "InvalidSignatureException"],
+    // The last two are about the time of the call alone.
+    names: ["SignatureDoesNotMatch", "InvalidSignatureException", "RequestExpired", "RequestInTheFuture"],
     code: "signature",
     text: "AWS did not accept the signature",
     hint: "check AWS_SECRET_ACCESS_KEY for a missing or extra character, and this machine's clock",

@@ -107,7 +107,7 @@ export function isTransient(cause: unknown): boolean {
   }
   if ($retryable !== undefined) return true
   const answered = Number($metadata?.httpStatusCode ?? status ?? 0)
-  if (answered === 429 || answered >= 500) return true
+  if (answered === 408 || answered === 429 || answered >= 500) return true
   for (const key of [code, name]) {
     if (typeof key !== "string") continue
     if (TRANSIENT_CODES.has(key) || TRANSIENT_SQLSTATE_CLASSES.test(key)) return true

@@ -162,6 +162,7 @@ test.each([
   ["UnrecognizedClientException", 403, "credentials-invalid", false, "does not know this access key"],
   ["ExpiredTokenException", 403, "credentials-expired", false, "have expired"],
   ["InvalidSignatureException", 403, "signature", false, "did not accept the signature"],
+  ["RequestExpired", 400, "signature", false, "did not accept the signature"],
   ["SomethingNewException", 400, "aws", false, "AWS gave no token"],
 ] as const)("%s (%d) is %s, retryable %p", async (type, status, code, retryable, text) => {
   standIn.fail("GetAuthorizationToken", { kind: "error", status, type, message: "What AWS itself says." }, 9)

@@ -19,6 +19,7 @@ test.each([
   ["a 503", Object.assign(new Error("x"), { $metadata: { httpStatusCode: 503 } })],
   ["a plain 500", { status: 500 }],
   ["being asked to slow down", { status: 429 }],
+  ["a gateway that did not get the whole call in time", { $metadata: { httpStatusCode: 408 } }],
   ["a proxy's 502", Object.assign(new Error("x"), { status: 502 })],
   ["PostgreSQL that starts up", withCode("57P03")],
   ["PostgreSQL that lost the connection", withCode("08006")],
