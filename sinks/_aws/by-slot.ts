@@ -57,10 +57,12 @@ export async function checkBySlot<Item extends Text>(
   service: SlotService<Item>,
   signal: AbortSignal,
 ): Promise<readonly Finding[]> {
-  const looks = await service.store.look(targets.map(({ slot }) => slot))
+  const bySlot = Map.groupBy(targets, ({ slot }) => slot)
+  const looks = await service.store.look([...bySlot.keys()])
   return inParallel(PARALLEL, targets, async (target) => {
+    const sharing = bySlot.get(target.slot)?.length ?? 1
     try {
-      return await checkOne(target, looks.get(target.slot) ?? "missing", service)
+      return await checkOne(target, looks.get(target.slot) ?? "missing", service, sharing)
     } catch (error) {
       signal.throwIfAborted()
       return asFinding(failureOf(error, service.contextOf(target.name)), target.name)

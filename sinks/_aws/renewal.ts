@@ -52,12 +52,12 @@ export function blindSharingProblem(
     target,
     readAction,
   }: { readonly sink: string; readonly target: string; readonly readAction: string },
-  deliveries: readonly Delivery[],
+  registries: number,
 ): DeliveryError | undefined {
-  if (deliveries.length < 2) return undefined
+  if (registries < 2) return undefined
   return targetError(sink, target, {
     code: "unreadable",
-    says: `may not be read, and ${deliveries.length} registries share it; the logins of the others would be lost`,
+    says: `may not be read, and ${registries} registries share it; the logins of the others would be lost`,
     hint: `allow ${readAction} on it, or put {account} and {region} into its name`,
   })
 }

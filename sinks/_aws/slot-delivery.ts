@@ -42,7 +42,7 @@ function requireBlindWrite<Item extends Text>(
   { sink, policy, readAction }: SlotService<Item>,
 ): void {
   if (!(policy.adopt && isDenied(unread))) throw unread
-  const problem = blindSharingProblem({ sink, target, readAction }, deliveries)
+  const problem = blindSharingProblem({ sink, target, readAction }, deliveries.length)
   if (problem) throw problem
 }
 
@@ -54,17 +54,21 @@ function withWarning(
   return results.map((one) => (one.outcome === "delivered" ? { ...one, warning } : one))
 }
 
-/** What `check` finds of one slot. Rejects with a CallError or a DeliveryError. */
+/** What `check` finds of one slot, which so many targets share. Rejects with a CallError or a DeliveryError. */
 export async function checkOne<Item extends Text>(
   target: Target,
   look: Look<Item>,
   service: SlotService<Item>,
+  sharing: number,
 ): Promise<Finding> {
   const subject = target.name
-  const { store, policy, readAction } = service
+  const { sink, store, policy, readAction } = service
   if (look === "missing") return { level: "ok", subject, message: "is not there yet and will be created" }
   if (look instanceof CallError) {
     if (!policy.adopt || !isDenied(look)) throw look
+    const slot = wholeSlot(target, policy.format)
+    const problem = blindSharingProblem({ sink, target: slot, readAction }, sharing)
+    if (problem) throw problem
     const message = "may not be read, so every delivery writes it"
     return { level: "warning", code: "unread", subject, message, fix: `allow ${readAction} on it` }
   }

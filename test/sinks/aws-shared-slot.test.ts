@@ -158,4 +158,17 @@ for (const [type, open] of Object.entries(places))
       ])
       expect(place.text()).toBe(before as string)
     })
+
+    test("is found by check to be refused where it may not be read and several share it", async () => {
+      place.denyReading()
+      const sink = sinkFor({ adopt: true })
+      const check = (registries: readonly Registry[]) =>
+        sink.check?.(
+          registries.flatMap((one) => sink.targets(one)),
+          calm(),
+        )
+      expect(await check([ONE])).toMatchObject([{ level: "warning", code: "unread" }])
+      const refused = { level: "error", code: "unreadable", fix: expect.stringContaining("allow ") }
+      expect(await check([ONE, OTHER])).toMatchObject([refused, refused])
+    })
   })
