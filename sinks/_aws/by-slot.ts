@@ -41,7 +41,7 @@ export async function readBySlot<Item extends Text>(
   targets: readonly Target[],
   { store, policy, contextOf }: SlotService<Item>,
 ): Promise<readonly Held[]> {
-  const looks = await store.look(targets.map(({ slot }) => slot))
+  const looks = await store.look([...new Set(targets.map(({ slot }) => slot))])
   return targets.map(({ slot, name, registry }): Held => {
     const look = looks.get(slot) ?? "missing"
     if (look === "missing") return { state: "missing" }

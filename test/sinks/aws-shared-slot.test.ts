@@ -16,6 +16,8 @@ type Place = {
   /** Puts a text there that is ours. */
   readonly seed: (text: string) => void
   readonly writes: () => number
+  /** How many slots were looked at. */
+  readonly looks: () => number
   readonly denyReading: () => void
   readonly stop: () => Promise<void>
 }
@@ -30,6 +32,7 @@ const places: Readonly<Record<string, () => Place>> = {
       text: () => server.parameters.get(NAME)?.value,
       seed: (value) => server.seed(NAME, { value, tags: { ecrelay: "managed" } }),
       writes: () => server.requests.filter(({ action }) => action === "PutParameter").length,
+      looks: () => server.requests.flatMap(({ input }) => input.Names ?? []).length,
       denyReading: () => void server.refuse("ssm:GetParameters"),
       stop: () => server.stop(),
     }
@@ -44,6 +47,7 @@ const places: Readonly<Record<string, () => Place>> = {
         server.secrets.set(NAME, { value, keyId: undefined, tags, versions: 1 })
       },
       writes: () => server.actions.filter((action) => /^(Create|Put)Secret/.test(action)).length,
+      looks: () => server.actions.filter((action) => action === "GetSecretValue").length,
       denyReading: () => void server.refuse("GetSecretValue"),
       stop: () => server.stop(),
     }
@@ -136,6 +140,18 @@ for (const [type, open] of Object.entries(places))
           differs: expect.stringContaining("no login to this registry"),
         },
       ])
+    })
+
+    test("is looked at once for all of them", async () => {
+      await deliver([login(ONE), login(OTHER)])
+      const before = place.looks()
+      const sink = sinkFor()
+      const held = await sink.read?.(
+        [ONE, OTHER].flatMap((one) => sink.targets(one)),
+        calm(),
+      )
+      expect(held?.map(({ state }) => state)).toEqual(["held", "held"])
+      expect(place.looks() - before).toBe(1)
     })
 
     test("refuses the login alone that does not fit any more", async () => {
