@@ -68,7 +68,7 @@ export default defineSink({
           name: `${place} secret ${slot}${partOf(format, registry.host)}`,
         })),
       deliver: (deliveries, signal) => visit(signal, (service) => deliverBySlot(deliveries, service, signal)),
-      read: (targets, signal) => visit(signal, (service) => readBySlot(targets, service)),
+      read: (targets, signal) => visit(signal, (service) => readBySlot(targets, service, signal)),
       check: (targets, signal) =>
         findingsOf(() => visit(signal, (service) => checkBySlot(targets, service, signal)), place),
     }

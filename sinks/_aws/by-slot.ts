@@ -39,15 +39,25 @@ export async function deliverBySlot<Item extends Text>(
 /** What each target holds, in order. Rejects only where the signal is aborted. */
 export async function readBySlot<Item extends Text>(
   targets: readonly Target[],
-  { store, policy, contextOf }: SlotService<Item>,
+  service: SlotService<Item>,
+  signal: AbortSignal,
 ): Promise<readonly Held[]> {
+  const { store, policy, contextOf } = service
   const looks = await store.look([...new Set(targets.map(({ slot }) => slot))])
-  return targets.map(({ slot, name, registry }): Held => {
+  return inParallel(PARALLEL, targets, async ({ slot, name, registry }): Promise<Held> => {
     const look = looks.get(slot) ?? "missing"
     if (look === "missing") return { state: "missing" }
     if (look instanceof CallError)
       return { state: "unreadable", error: asDeliveryError(look, contextOf(name)) }
-    return { state: "held", ...readLogin(policy.format, look.value, registry.host) }
+    const login = readLogin(policy.format, look.value, registry.host)
+    if (login.differs === undefined || policy.adopt) return { state: "held", ...login }
+    try {
+      const hint = (await store.isOurs(slot)) ? undefined : service.notOurs(look, name).hint
+      return { state: "held", ...login, hint }
+    } catch (error) {
+      signal.throwIfAborted()
+      return { state: "held", ...login, hint: failureOf(error, contextOf(name)).hint }
+    }
   })
 }
 

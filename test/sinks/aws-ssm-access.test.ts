@@ -40,6 +40,23 @@ describe("a parameter that ecrelay did not make", () => {
     expect(await sink.check?.(sink.targets(REGISTRY), calm())).toMatchObject([{ level: "error" }])
   })
 
+  test("is told by a look to be none that a refresh mends, with the way out", async () => {
+    server.seed(CONN, { value: "theirs" })
+    const hintFor = async (options: object = {}) => {
+      const sink = sinkFor(options)
+      const [held] = (await sink.read?.(sink.targets(REGISTRY), calm())) ?? []
+      expect(held).toMatchObject({ state: "held", differs: expect.stringContaining("holds no login") })
+      return held?.state === "held" ? held.hint : undefined
+    }
+    expect(await hintFor()).toContain("take it over with adopt=true")
+    expect(await hintFor({ adopt: true })).toBeUndefined()
+    server.refuse("ssm:ListTagsForResource")
+    expect(await hintFor()).toContain("allow ssm:ListTagsForResource")
+    server.seed(CONN, { value: "theirs", tags: { ecrelay: "managed" } })
+    server.refuse("ssm:ListTagsForResource", { type: "" }, () => false)
+    expect(await hintFor()).toBeUndefined()
+  })
+
   test("is taken over with adopt=true; its type, its tags and its tier stay", async () => {
     server.seed(CONN, { tags: { team: "data" }, tier: "Advanced" })
     expect(await deliver({ adopt: true })).toMatchObject({ outcome: "delivered" })
