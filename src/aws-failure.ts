@@ -134,7 +134,7 @@ const MEANINGS: readonly {
     hint: "check --endpoint-url, AWS_ENDPOINT_URL, AWS_ENDPOINT_URL_ECR and the profile's endpoint_url; if none is set, a proxy is answering with a page of its own",
   },
   {
-    names: ["ENOENT", "EACCES", "EISDIR"],
+    names: ["ENOENT", "EACCES", "EISDIR", "ConfigError"],
     code: "file",
     text: "a file that the AWS settings name cannot be read",
     hint: "check AWS_CA_BUNDLE, AWS_CONFIG_FILE and AWS_WEB_IDENTITY_TOKEN_FILE",

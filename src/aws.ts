@@ -1,10 +1,11 @@
 // Settings of the AWS SDK, from the environment and the profile, read by us and handed to every client.
 // The SDK would read them itself, but ignores AWS_DEFAULT_REGION, AWS_CA_BUNDLE and, under Bun, the proxy variables.
-import { existsSync, readFileSync } from "node:fs"
+import { existsSync, readFileSync, statSync } from "node:fs"
 import type { FetchHttpHandler } from "@smithy/fetch-http-handler"
 import type { AirflowIdentity } from "./airflow-identity.ts"
 import { NO_PEM } from "./aws-failure.ts"
 import type { Environment } from "./environment.ts"
+import { ConfigError } from "./errors.ts"
 import { VERSION } from "./version.ts"
 
 /** What this machine tells about talking to AWS; `region` is where the next call goes. */
@@ -34,6 +35,8 @@ export async function loadProfileKeys(
   const home = env.HOME ?? ""
   const configFilepath = inHome(env.AWS_CONFIG_FILE || "~/.aws/config", home)
   const filepath = inHome(env.AWS_SHARED_CREDENTIALS_FILE || "~/.aws/credentials", home)
+  refusePipe("AWS_CONFIG_FILE", configFilepath)
+  refusePipe("AWS_SHARED_CREDENTIALS_FILE", filepath)
   // Where there is no file, the SDK's reader need not be loaded.
   if (!existsSync(configFilepath) && !existsSync(filepath)) return undefined
   const { loadSharedConfigFiles } = await import("@smithy/core/config")
@@ -59,6 +62,13 @@ function waysOf(keys: ProfileKeys = {}): ProfileKeys {
 /** Whether a profile says whose keys it stands for. */
 export function namesKeys(profileKeys: ProfileKeys): boolean {
   return Object.keys(waysOf(profileKeys)).length > 0
+}
+
+// Whoever reads it a second time would wait for ever.
+function refusePipe(variable: string, path: string): void {
+  if (!existsSync(path) || !statSync(path).isFIFO()) return
+  const message = `${path} is a pipe, and has to be a file: it is read again for every call`
+  throw new ConfigError([{ path: variable, message }])
 }
 
 // AWS's own tool takes a region from the credentials file too, before the one of the config file.

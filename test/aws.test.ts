@@ -234,3 +234,19 @@ test("AWS_CA_BUNDLE, or the profile's ca_bundle, makes a private authority trust
   expect(await ask({ AWS_CA_BUNDLE: "/nowhere/ca.pem" })).toBe("file")
   await aws.stop()
 })
+
+test.each([
+  ["AWS_CONFIG_FILE", "config"],
+  ["AWS_SHARED_CREDENTIALS_FILE", "credentials"],
+])("a pipe in %s is refused, since it is read again with every call", async (variable, name) => {
+  const HOME = await homeWith({})
+  const pipe = `${HOME}/.aws/${name}`
+  expect(await Bun.spawn(["mkfifo", pipe]).exited).toBe(0)
+  for (const env of [{ HOME }, { HOME, [variable]: pipe }])
+    expect(await loadProfileKeys(env, undefined).catch((error: unknown) => error)).toMatchObject({
+      name: "ConfigError",
+      message: `${variable}: ${pipe} is a pipe, and has to be a file: it is read again for every call`,
+    })
+  const failure = await hostsOf({ HOME }).catch((error: unknown) => error)
+  expect(failure).toMatchObject({ code: "file", retryable: false })
+})
