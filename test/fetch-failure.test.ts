@@ -76,10 +76,10 @@ test.each([
     "Throttling ThrottlingException TooManyRequestsException RequestLimitExceeded SlowDown",
   ],
   ["unreachable", true, "ENOTFOUND EAI_AGAIN ECONNREFUSED ECONNRESET ETIMEDOUT EHOSTUNREACH ENETUNREACH"],
-  ["credentials-expired", false, "ExpiredToken ExpiredTokenException RequestExpired"],
+  ["credentials-expired", false, "ExpiredToken ExpiredTokenException"],
   ["credentials-invalid", false, "UnrecognizedClientException InvalidClientTokenId IncompleteSignature"],
   ["access-denied", false, "AccessDenied AccessDeniedException UnauthorizedOperation"],
-  ["signature", false, "SignatureDoesNotMatch InvalidSignatureException"],
+  ["signature", false, "SignatureDoesNotMatch InvalidSignatureException RequestExpired"],
   ["tls-certificate", false, "ERR_TLS_CERT_ALTNAME_INVALID CERT_HAS_EXPIRED CERT_NOT_YET_VALID"],
   ["endpoint", false, "ERR_INVALID_URL EPROTO ERR_SSL_WRONG_VERSION_NUMBER"],
 ] as const)("%s, worth another try %p: %s", (code, retryable, names) => {
