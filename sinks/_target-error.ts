@@ -6,7 +6,7 @@ import { errorFinding, type Finding } from "../src/sink.ts"
 export type Words = {
   /** A stable string for programs. */
   readonly code: string
-  /** What is wrong, without a subject: `holds something else than one ECR login`. */
+  /** What is wrong, without a subject: `holds something other than one ECR login`. */
   readonly says: string
   readonly hint: string
   readonly retryable?: boolean

@@ -1,8 +1,9 @@
 // AWS Secrets Manager: a secret for each registry, in the form that its readers want. What we make carries our tag; what
 // does not is somebody else's. An unchanged value is not written again, since each write is a version.
 import * as v from "valibot"
-import { defineSink, flagOption, listOption, textOption } from "../src/sink.ts"
+import { defineSink, flagOption, textOption } from "../src/sink.ts"
 import { checkBySlot, deliverBySlot, readBySlot } from "./_aws/by-slot.ts"
+import { contentOptions } from "./_aws/content.ts"
 import { identityOf, identityOptions, placeName } from "./_aws/identity.ts"
 import type { SlotService } from "./_aws/slot-service.ts"
 import { slotTemplates } from "./_aws/slot-templates.ts"
@@ -10,7 +11,7 @@ import { visitStore } from "./_aws/visit.ts"
 import { TYPE } from "./_aws-secrets-manager/failure.ts"
 import { secretService } from "./_aws-secrets-manager/service.ts"
 import { openStore, type Secret } from "./_aws-secrets-manager/store.ts"
-import { LOGIN_FORMATS, partOf } from "./_login-format.ts"
+import { partOf } from "./_login-format.ts"
 import { slotNaming } from "./_slot-name.ts"
 import { findingsOf } from "./_target-error.ts"
 
@@ -20,16 +21,7 @@ const options = v.strictObject({
       "Name of the secret; {account}, {region} and {host} stand for the registry's (default with an airflow format: airflow/connections/{conn_id})",
     ),
   ),
-  format: v.optional(
-    v.pipe(
-      v.picklist(LOGIN_FORMATS),
-      v.description(
-        "airflow (the default): as Airflow's backend reads it (airflow-uri: the same as a URI); docker-config: a whole config.json, with the logins of all registries for which the name is the same; password: the password alone; json: host, username, password, expiresAt",
-      ),
-    ),
-    "airflow",
-  ),
-  conn_id: v.optional(listOption("Airflow connection id, in place of {conn_id} in the name (repeatable)")),
+  ...contentOptions,
   ...identityOptions,
   kms_key: v.optional(
     textOption(

@@ -2,8 +2,9 @@
 // What we make carries our tag; what does not is somebody else's. An unchanged value is not written again, since AWS
 // keeps a hundred versions and takes few writes a second.
 import * as v from "valibot"
-import { defineSink, flagOption, listOption, textOption } from "../src/sink.ts"
+import { defineSink, flagOption, textOption } from "../src/sink.ts"
 import { checkBySlot, deliverBySlot, readBySlot } from "./_aws/by-slot.ts"
+import { contentOptions } from "./_aws/content.ts"
 import { identityOf, identityOptions, placeName } from "./_aws/identity.ts"
 import type { SlotService } from "./_aws/slot-service.ts"
 import { slotTemplates } from "./_aws/slot-templates.ts"
@@ -13,7 +14,7 @@ import { parameterNameProblem } from "./_aws-ssm/parameter-name.ts"
 import { parameterService } from "./_aws-ssm/service.ts"
 import { TIERS } from "./_aws-ssm/size.ts"
 import { openStore, type Parameter } from "./_aws-ssm/store.ts"
-import { LOGIN_FORMATS, partOf } from "./_login-format.ts"
+import { partOf } from "./_login-format.ts"
 import { slotNaming } from "./_slot-name.ts"
 import { findingsOf } from "./_target-error.ts"
 
@@ -23,16 +24,7 @@ const options = v.strictObject({
       "Name of the parameter; {account}, {region} and {host} stand for the registry's (default with an airflow format: /airflow/connections/{conn_id})",
     ),
   ),
-  format: v.optional(
-    v.pipe(
-      v.picklist(LOGIN_FORMATS),
-      v.description(
-        "airflow (the default): as Airflow's backend reads it (airflow-uri: the same as a URI); docker-config: a whole config.json, with the logins of all registries for which the name is the same; password: the password alone; json: host, username, password, expiresAt",
-      ),
-    ),
-    "airflow",
-  ),
-  conn_id: v.optional(listOption("Airflow connection id, in place of {conn_id} in the name (repeatable)")),
+  ...contentOptions,
   ...identityOptions,
   kms_key: v.optional(
     textOption(

@@ -1,6 +1,7 @@
 // What is special about Secrets Manager: how a secret is made, given a new value and taken over.
 import type { DeliveryError } from "../../src/errors.ts"
-import { type CallError, isDenied, isNamed } from "../_aws/call.ts"
+import { isNamed } from "../_aws/call.ts"
+import { makeTagged } from "../_aws/make-tagged.ts"
 import { type SlotPolicy, type SlotService, TAG } from "../_aws/slot-service.ts"
 import { targetError } from "../_target-error.ts"
 import { type Context, contextOf, TYPE } from "./failure.ts"
@@ -19,7 +20,10 @@ export function secretService(store: Store, policy: Policy, context: Context): S
     readAction: "secretsmanager:GetSecretValue",
     contextOf: (target) => contextOf(target, context),
     problemOf: sizeProblem,
-    make: (name, value) => make(makingOf(name, value), store, policy),
+    make: (name, value) => {
+      const making = makingOf(name, value)
+      return makeTagged((tagged) => store.create(making, tagged), "ResourceExistsException", policy)
+    },
     replace: async (name, value) => {
       await store.put(name, value)
       return undefined
@@ -27,18 +31,6 @@ export function secretService(store: Store, policy: Policy, context: Context): S
     writeBlindly: (name, value) => writeBlindly(makingOf(name, value), store),
     notOurs: (_, target) => notOurs(target),
   }
-}
-
-async function make(making: Making, store: Store, { adopt }: Policy): Promise<CallError | undefined> {
-  try {
-    await store.create(making, true)
-  } catch (error) {
-    if (isNamed(error, "ResourceExistsException")) return error
-    if (!adopt || !isDenied(error)) throw error
-    // It may be the tag alone that we may not set.
-    await store.create(making, false)
-  }
-  return undefined
 }
 
 async function writeBlindly(making: Making, store: Store): Promise<void> {

@@ -2,7 +2,8 @@
 // keeps its type, since its readers may rely on it.
 import type { DeliveryError } from "../../src/errors.ts"
 import type { Finding, Target } from "../../src/sink.ts"
-import { type CallError, isDenied, isNamed } from "../_aws/call.ts"
+import { isDenied, isNamed } from "../_aws/call.ts"
+import { makeTagged } from "../_aws/make-tagged.ts"
 import { type SlotPolicy, type SlotService, TAG } from "../_aws/slot-service.ts"
 import { targetError } from "../_target-error.ts"
 import { type Context, contextOf, TYPE } from "./failure.ts"
@@ -27,7 +28,10 @@ export function parameterService(store: Store, policy: Policy, context: Context)
     readAction: "ssm:GetParameters",
     contextOf: (target) => contextOf(target, context),
     problemOf: (value, target) => sizeProblem(value, target, policy),
-    make: (name, value) => make(writingOf(name, value), store, policy),
+    make: (name, value) => {
+      const secure = { ...writingOf(name, value), type: "SecureString" } as const
+      return makeTagged((tagged) => store.create(secure, tagged), "ParameterAlreadyExists", policy)
+    },
     replace: async (name, value, held, target) => {
       const plain = plaintextWarning(held, target, policy)
       const version = await replace({ ...writingOf(name, value), type: held.type }, store)
@@ -42,19 +46,6 @@ export function parameterService(store: Store, policy: Policy, context: Context)
       return fullness(held, target, policy)
     },
   }
-}
-
-async function make(writing: Writing, store: Store, { adopt }: Policy): Promise<CallError | undefined> {
-  const secure = { ...writing, type: "SecureString" } as const
-  try {
-    await store.create(secure, true)
-  } catch (error) {
-    if (isNamed(error, "ParameterAlreadyExists")) return error
-    if (!adopt || !isDenied(error)) throw error
-    // It may be the tag alone that we may not set.
-    await store.create(secure, false)
-  }
-  return undefined
 }
 
 async function writeBlindly(writing: Writing, store: Store): Promise<void> {
