@@ -13,7 +13,7 @@ import {
 } from "./plan.ts"
 import { formatPrincipal } from "./principal.ts"
 import { createProbe } from "./probe.ts"
-import { findingsOf, formatInstant } from "./report.ts"
+import { findingsOrFailure, formatInstant } from "./report.ts"
 import type { Session } from "./session.ts"
 import type { Finding } from "./sink.ts"
 import { callSink } from "./sink-call.ts"
@@ -55,7 +55,10 @@ export async function checkSinks(
       const [first] = targets
       if (!check || !first) return []
       const about = { sink: sink.type, target: first.name }
-      return findingsOf(() => callSink(about, world.clock, signal, () => check(targets, signal)), sink.type)
+      return findingsOrFailure(
+        () => callSink(about, world.clock, signal, () => check(targets, signal)),
+        sink.type,
+      )
     }),
   )
   return [...found.flat(), ...duplicateTargets(plan, accountOf).map(asFinding)]
@@ -73,13 +76,13 @@ async function checkSource(
   signal: AbortSignal,
 ): Promise<readonly Finding[]> {
   const subject = `${formatPrincipal(source.principal)}, ${formatSource(source)}`
-  const identity = await findingsOf(async () => {
+  const identity = await findingsOrFailure(async () => {
     const account = await aws.fetchAccount(source, signal)
     accounts.set(sourceKey(source), account)
     return [ok(subject, `AWS accepts this identity, which is in account ${account}`)]
   }, subject)
   const tokens: Token[] = []
-  const asked = await findingsOf(async () => {
+  const asked = await findingsOrFailure(async () => {
     const token = await aws.fetchToken(source, signal)
     tokens.push(token)
     const { service } = source

@@ -131,7 +131,7 @@ export function counted(count: number, what: string): string {
 }
 
 /** What a check finds; its failure is a finding too. */
-export async function findingsOf(
+export async function findingsOrFailure(
   check: () => Promise<readonly Finding[]>,
   subject: string,
 ): Promise<readonly Finding[]> {

@@ -5,7 +5,7 @@ import {
   describeError,
   exitCodeOfOutcomes,
   exitCodeOfStatuses,
-  findingsOf,
+  findingsOrFailure,
   formatAllFindings,
   formatFindings,
   formatInstant,
@@ -217,7 +217,7 @@ test("where nothing is to be mended it says how many targets would be delivered"
 })
 
 test("a check that fails is a finding too", async () => {
-  expect(await findingsOf(() => Promise.reject(deliveryError()), "docker-config")).toEqual([
+  expect(await findingsOrFailure(() => Promise.reject(deliveryError()), "docker-config")).toEqual([
     {
       level: "error",
       code: "unreachable",
@@ -226,7 +226,9 @@ test("a check that fails is a finding too", async () => {
       fix: "wait",
     },
   ])
-  expect(await findingsOf(async () => [{ level: "ok", subject: "s", message: "m" }], "x")).toHaveLength(1)
+  expect(
+    await findingsOrFailure(async () => [{ level: "ok", subject: "s", message: "m" }], "x"),
+  ).toHaveLength(1)
 })
 
 test("instants read without seconds, in UTC", () => {
